@@ -1,0 +1,91 @@
+"""From a profile's name, a file and `--set` pairs to a validated config; every fault on its own line, with its dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from polymlops.config.schema import ExperimentConfig
+from polymlops.errors import ConfigError
+
+PACKAGE = "polymlops.profiles"
+
+
+def profile_names() -> list[str]:
+    """Names of the packaged profiles."""
+    return sorted(p.name.removesuffix(".yaml") for p in resources.files(PACKAGE).iterdir() if p.name.endswith(".yaml"))
+
+
+def load_config(profile: str = "demo", overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """Build the config of a packaged profile or a YAML file, with `a.b=c` overrides applied in order.
+
+    Raises:
+        ConfigError: an unknown profile, YAML that does not parse, or values that the schema refuses (one line a fault).
+    """
+    values = _read(profile)
+    for pair in overrides:
+        _apply(values, pair)
+    return validate(values)
+
+
+def validate(values: Mapping[str, Any]) -> ExperimentConfig:
+    """Check plain values against the schema.
+
+    Raises:
+        ConfigError: one line a fault, `dotted.path: what is wrong (got value)`.
+    """
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_line(fault) for fault in error.errors())) from None
+
+
+def _line(fault: Any) -> str:
+    path = ".".join(str(part) for part in fault["loc"]) or "config"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: unknown key; `polymlops plan --json` prints the whole config"
+    if fault["type"] == "value_error":
+        return f"{path}: {message}" if fault["loc"] else message
+    return f"{path}: {message} (got {fault['input']!r})"
+
+
+def _read(profile: str) -> dict[str, Any]:
+    path = Path(profile)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError(f"{profile}: no such file")
+        text = path.read_text(encoding="utf-8")
+    elif profile in profile_names():
+        text = resources.files(PACKAGE).joinpath(f"{profile}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError(f"{profile}: no such profile; there are {', '.join(profile_names())}, or give a .yaml file")
+    values = _parse(text, profile)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{profile}: expected keys and values, got {type(values).__name__}")
+    return values
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _apply(values: dict[str, Any], pair: str) -> None:
+    path, separator, text = pair.partition("=")
+    if not separator or not path:
+        raise ConfigError(f"--set {pair}: expected key.path=value")
+    *parents, last = path.split(".")
+    node = values
+    for key in parents:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set {pair}: {key} is a value, not a section")
+    node[last] = _parse(text, f"--set {pair}")

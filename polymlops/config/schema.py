@@ -1,0 +1,215 @@
+"""The one schema of an experiment: frozen, strict, every field with its unit, range and meaning.
+
+The defaults are the paper's setting where it states one (LoRA r = 16 on all seven linear layers, learning rate 2e-4, effective
+batch 16, lambda .3, N = 3, T .7, top_p .9, n = 10); a profile is what differs from them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Arm = Literal["zero_shot", "few_shot", "baseline", "polychromic"]
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, unknown keys refused, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class WorldSource(Section):
+    """The embedded world as the source of posts, replies and likes."""
+
+    kind: Literal["world"] = "world"
+    seed: int = Field(7, ge=0, description="seed of the world; another seed is another population of posts")
+    posts: int = Field(1600, ge=20, description="posts to draw")
+    replies_per_post: int = Field(6, ge=1, description="replies to each post")
+
+
+class SplitConfig(Section):
+    """Share of posts in each split; whole groups of posts and authors move together."""
+
+    train_sft: Fraction = 0.40
+    train_grpo: Fraction = 0.15
+    reward: Fraction = 0.20
+    validation: Fraction = 0.10
+    test: Fraction = 0.15
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitConfig:
+        total = sum(self.model_dump().values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares sum to {total:g}, not to 1")
+        return self
+
+
+class DataConfig(Section):
+    """Where interactions come from, how they are cleaned, and how they are split."""
+
+    source: WorldSource = WorldSource()
+    min_characters: int = Field(10, ge=0, description="shorter replies are dropped")
+    max_characters: int = Field(280, ge=1, description="longer replies are dropped")
+    near_duplicate_similarity: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="estimated Jaccard similarity of word 3-shingles at which two replies to a post are one",
+    )
+    split: SplitConfig = SplitConfig()
+    seed: int = Field(42, ge=0, description="seed of the split")
+
+    @model_validator(mode="after")
+    def _length_window(self) -> DataConfig:
+        if self.min_characters > self.max_characters:
+            raise ValueError(f"min_characters {self.min_characters} is above max_characters {self.max_characters}")
+        return self
+
+
+class BaseModelConfig(Section):
+    """The embedded base model: a Qwen3 decoder pretrained on the world's corpus."""
+
+    kind: Literal["embedded"] = "embedded"
+    vocabulary: int = Field(1024, ge=300, description="BPE tokens, special ones included")
+    hidden: int = Field(128, ge=16, description="width of the residual stream; a multiple of heads")
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1, description="query heads; half as many key-value heads")
+    context: int = Field(256, ge=64, description="tokens")
+    documents: int = Field(12000, ge=100, description="documents of the pretraining corpus")
+    steps: int = Field(300, ge=1, description="optimizer steps")
+    batch: int = Field(16, ge=1, description="packed sequences a step")
+    learning_rate: float = Field(3e-3, gt=0)
+    seed: int = Field(0, ge=0)
+    min_well_formed: float = Field(0.95, ge=0, le=1, description="least share of few-shot replies that must parse")
+    program_pass_range: tuple[float, float] = Field(
+        (0.1, 0.9), description="pass@1 on the tiny programs must lie within"
+    )
+
+
+class LoraConfig(Section):
+    """The adapter."""
+
+    r: int = Field(16, ge=1, description="rank")
+    alpha: float = Field(16, gt=0, description="Delta W is scaled by alpha / r")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ALL_LINEAR
+
+
+class SFTConfig(Section):
+    """Supervised fine-tuning on the reply; shared by the baseline and polychromic arms."""
+
+    epochs: float = Field(2, gt=0)
+    batch: int = Field(16, ge=1, description="replies an optimizer step, micro-batches together")
+    micro_batch: int = Field(16, ge=1, description="replies a forward pass; divides batch")
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup: float = Field(
+        0.03, ge=0, lt=1, description="share of the steps with a rising learning rate; cosine afterwards"
+    )
+    max_tokens: int = Field(256, ge=16, description="prompt and reply together")
+    checkpoint_every: int = Field(25, ge=1, description="optimizer steps between checkpoints")
+
+    @model_validator(mode="after")
+    def _micro_batch_divides(self) -> SFTConfig:
+        if self.batch % self.micro_batch:
+            raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        return self
+
+
+class PolychromicConfig(Section):
+    """The diversity term: L = CE - lambda E[D(Y)], Y = `samples` draws of the policy for a prompt (ESTIMATORS section 4)."""
+
+    lambda_: float = Field(0.3, ge=0, alias="lambda", description="weight of the diversity term; 0 is the baseline")
+    samples: int = Field(3, ge=2, description="N, the size of the sampled set of a prompt")
+    prompts: int = Field(4, ge=1, description="prompts whose sets are sampled at a diversity step")
+    every: int = Field(
+        1, ge=1, description="optimizer steps between diversity steps; the term is weighted by it in return"
+    )
+    temperature: float = Field(1.0, gt=0, description="of the sampled sets and of their log-probabilities")
+    max_new_tokens: int = Field(32, ge=1, description="a sample that is cut here counts neither in D nor in the loss")
+    distance: Literal["embedding", "lexical"] = Field("embedding", description="pairwise distance in [0, 1]")
+    detached: bool = Field(False, description="control: D as a constant, without a gradient")
+
+
+class SamplingConfig(Section):
+    """Decoding of the sample sets; the same for every arm."""
+
+    n: int = Field(10, ge=1, description="candidates a prompt")
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(0.9, gt=0, le=1)
+    top_k: int = Field(0, ge=0, description="0 is off")
+    max_new_tokens: int = Field(64, ge=1)
+    prompts: int = Field(100, ge=1, description="prompts of the test split, at most")
+    shard_prompts: int = Field(25, ge=1, description="prompts a shard; a killed run goes on at the first missing shard")
+    batch: int = Field(256, ge=1, description="sequences decoded together")
+    few_shot: int = Field(3, ge=1, description="examples in the few-shot prompt")
+    seed: int = Field(1234, ge=0)
+
+
+class EvaluationConfig(Section):
+    """What is measured, during training and after it."""
+
+    ks: tuple[int, ...] = Field((1, 5, 10), min_length=1, description="candidates shown; each at most sampling.n")
+    track_dynamics: bool = Field(True, description="measure diversity during training")
+    dynamics_frequency: int = Field(100, ge=1, description="optimizer steps between measurements")
+    dynamics_prompts: int = Field(20, ge=1, description="validation prompts of a measurement")
+    dynamics_samples: int = Field(8, ge=2, description="candidates a prompt of a measurement")
+    resamples: int = Field(10000, ge=100, description="bootstrap resamples")
+
+    @model_validator(mode="after")
+    def _positive_ks(self) -> EvaluationConfig:
+        if min(self.ks) < 1 or len(set(self.ks)) != len(self.ks):
+            raise ValueError(f"ks {self.ks} must be distinct and at least 1")
+        return self
+
+
+class TrackingConfig(Section):
+    """Where runs are remembered. Does not change any result, so it is in no cache key."""
+
+    uri: str | None = Field(None, description="MLflow tracking URI; none: a SQLite file in the output folder")
+    price_per_hour: float = Field(0.0, ge=0, description="dollars an hour of the machine, for the cost that is logged")
+
+
+class ExecutionConfig(Section):
+    """How the work runs. Does not change what is computed."""
+
+    threads: int = Field(2, ge=1, description="torch threads")
+    retries: int = Field(2, ge=0, description="retries of a stage where one can help")
+
+
+class ExperimentConfig(Section):
+    """A whole experiment."""
+
+    name: Slug = Field("experiment", description="names the MLflow experiment")
+    output_dir: Path = Field(Path("polymlops-runs"), description="databases, artifacts, caches, unfinished work")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (42,), min_length=1, description="training seeds of every arm"
+    )
+    arms: tuple[Arm, ...] = Field(("zero_shot", "few_shot", "baseline", "polychromic"), min_length=1)
+    data: DataConfig = DataConfig()
+    base_model: BaseModelConfig = BaseModelConfig()
+    lora: LoraConfig = LoraConfig()
+    sft: SFTConfig = SFTConfig()
+    polychromic: PolychromicConfig = PolychromicConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ExperimentConfig:
+        for key in ("seeds", "arms"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key}: {values} names one twice")
+        return self
+
+    @model_validator(mode="after")
+    def _k_within_n(self) -> ExperimentConfig:
+        if max(self.evaluation.ks) > self.sampling.n:
+            raise ValueError(f"evaluation.ks: {max(self.evaluation.ks)} is above sampling.n = {self.sampling.n}")
+        return self
