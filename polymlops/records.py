@@ -40,8 +40,8 @@ class MetricLog(Protocol):
 class Job:
     """What a stage is given besides its config and inputs.
 
-    `output` is an empty folder whose files become the artifact. `scratch` survives a kill: checkpoints and shards go there, each
-    with its completion marker written last. A stage returns its final metrics by stable name.
+    `output` is an empty folder whose files become the artifact. `scratch` survives a kill: checkpoints and shards go
+    there, each with its completion marker written last. A stage returns its final metrics by stable name.
     """
 
     output: Path

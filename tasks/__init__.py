@@ -1,0 +1,1 @@
+"""Prefect tasks, one a stage: a library call and its tracking."""

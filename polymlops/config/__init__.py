@@ -1,0 +1,1 @@
+"""The schema, profiles and content hashes."""

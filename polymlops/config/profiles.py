@@ -1,4 +1,4 @@
-"""From a profile's name, a file and `--set` pairs to a validated config; every fault on its own line, with its dotted path."""
+"""From a profile's name, a file and `--set` pairs to a validated config; one line a fault, with its dotted path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The one schema of an experiment: frozen, strict, every field with its unit, range and meaning.
 
-The defaults are the paper's setting where it states one (LoRA r = 16 on all seven linear layers, learning rate 2e-4, effective
-batch 16, lambda .3, N = 3, T .7, top_p .9, n = 10); a profile is what differs from them.
+The defaults are the paper's setting where it states one (LoRA r = 16 on all seven linear layers, learning rate 2e-4,
+effective batch 16, lambda .3, N = 3, T .7, top_p .9, n = 10); a profile is what differs from them.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class SFTConfig(Section):
 
 
 class PolychromicConfig(Section):
-    """The diversity term: L = CE - lambda E[D(Y)], Y = `samples` draws of the policy for a prompt (ESTIMATORS section 4)."""
+    """The diversity term: L = CE - lambda E[D(Y)], Y = `samples` draws of the policy for a prompt."""
 
     lambda_: float = Field(0.3, ge=0, alias="lambda", description="weight of the diversity term; 0 is the baseline")
     samples: int = Field(3, ge=2, description="N, the size of the sampled set of a prompt")

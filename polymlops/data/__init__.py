@@ -1,0 +1,1 @@
+"""The embedded world, cleaning, splits, prompts and suites."""

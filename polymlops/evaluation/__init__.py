@@ -1,0 +1,1 @@
+"""From sample sets to scores, domain by domain."""

@@ -1,0 +1,1 @@
+"""Records in, figures out; saving happens in one place."""

@@ -1,0 +1,1 @@
+"""Sample sets: n candidates for every prompt, made once."""

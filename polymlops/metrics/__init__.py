@@ -1,0 +1,1 @@
+"""Arrays and strings in, numbers or frozen records out; undefined is NaN."""

@@ -1,0 +1,1 @@
+"""Packaged profiles: differences from the defaults."""

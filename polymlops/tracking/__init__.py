@@ -1,0 +1,1 @@
+"""MLflow: runs, the stage ledger, artifacts."""

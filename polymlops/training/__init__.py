@@ -1,0 +1,1 @@
+"""Supervised, polychromic and reward-driven fine-tuning, with their dynamics."""

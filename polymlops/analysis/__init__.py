@@ -1,0 +1,1 @@
+"""What training did to the adapter, and theory beside measurement."""
