@@ -65,7 +65,7 @@ def _read(profile: str) -> dict[str, Any]:
         text = resources.files(PACKAGE).joinpath(f"{profile}.yaml").read_text(encoding="utf-8")
     else:
         raise ConfigError(f"{profile}: no such profile; there are {', '.join(profile_names())}, or give a .yaml file")
-    values = _parse(text, profile)
+    values = _parse(text, profile) or {}
     if not isinstance(values, dict):
         raise ConfigError(f"{profile}: expected keys and values, got {type(values).__name__}")
     return values
@@ -73,7 +73,7 @@ def _read(profile: str) -> dict[str, Any]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text) or {}
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
 

@@ -112,6 +112,7 @@ class SFTConfig(Section):
     )
     max_tokens: int = Field(256, ge=16, description="prompt and reply together")
     checkpoint_every: int = Field(25, ge=1, description="optimizer steps between checkpoints")
+    log_every: int = Field(10, ge=1, description="optimizer steps between logged metrics")
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> SFTConfig:

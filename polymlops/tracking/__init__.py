@@ -1,1 +1,1 @@
-"""MLflow: runs, the stage ledger, artifacts."""
+"""The ledger of stages: MLflow runs, artifacts with digests, a local cache. The one place that talks to MLflow."""

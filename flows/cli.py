@@ -1,0 +1,88 @@
+"""The command line. Only `click` is imported until a command needs more, so that `--help` answers at once.
+
+Exit codes: 0 done; 1 failed, finished work is kept; 2 the request is at fault; 130 stopped. Results go to stdout,
+progress and messages to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from polymlops.config.schema import ExperimentConfig
+
+PHASES = (1,)
+F = Callable[..., Any]
+
+
+def profile_options(command: F) -> F:
+    """PROFILE and --set, as every command takes them."""
+    command = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one config value.")(
+        command
+    )
+    return click.argument("profile", default="demo", metavar="[PROFILE|FILE]")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="polymlops")
+def main() -> None:
+    """Which fine-tuning serves people best when they see k candidates and pick one."""
+
+
+@main.command()
+@profile_options
+@click.option("--phase", type=click.Choice([str(phase) for phase in PHASES]), help="Only this phase.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def run(profile: str, overrides: tuple[str, ...], phase: str | None, as_json: bool) -> None:
+    """Run the roadmap, or go on with it: finished stages are not done again."""
+    from flows.commands import exit_codes, run_command
+
+    with exit_codes():
+        run_command(_config(profile, overrides), phase, as_json)
+
+
+@main.command()
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print the plan and the whole effective config as JSON.")
+def plan(profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show the stages in order, what is cached, and the expected time and cost. Starts nothing."""
+    from flows.commands import exit_codes, plan_command
+
+    with exit_codes():
+        plan_command(_config(profile, overrides), as_json)
+
+
+@main.command()
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+def doctor(profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check this machine: packages, disk, memory, stores and ports. Exits with 1 where a check fails."""
+    from flows.commands import doctor_command, exit_codes
+
+    with exit_codes():
+        doctor_command(_config(profile, overrides), as_json)
+
+
+@main.command()
+@profile_options
+@click.option("--prefect-port", default=4200, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--mlflow-port", default=5000, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+def ui(profile: str, overrides: tuple[str, ...], prefect_port: int, mlflow_port: int) -> None:
+    """Serve the Prefect and MLflow UIs on loopback until Ctrl-C."""
+    from flows.commands import exit_codes, ui_command
+
+    with exit_codes():
+        ui_command(_config(profile, overrides), prefect_port, mlflow_port)
+
+
+def _config(profile: str, overrides: tuple[str, ...]) -> ExperimentConfig:
+    from polymlops.config.profiles import load_config
+
+    return load_config(profile, overrides)
+
+
+if __name__ == "__main__":
+    main()

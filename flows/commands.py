@@ -1,0 +1,128 @@
+"""What the commands do; see flows.cli for what they take."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from polymlops.config.schema import ExperimentConfig
+from polymlops.errors import ConfigError, PolymlopsError, StageError, UsageError
+
+FAILED, BAD_REQUEST, STOPPED = 1, 2, 130
+KEPT = "Finished stages are kept; the same command goes on from there."
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn errors into the exit codes and messages of the command line."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    except PolymlopsError as error:
+        where = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
+        _say(f"error: {where}{line}" for line in str(error).splitlines())
+        if not isinstance(error, UsageError):
+            _say([KEPT])
+        sys.exit(BAD_REQUEST if isinstance(error, UsageError) else FAILED)
+    except KeyboardInterrupt:
+        _say(["stopped", KEPT])
+        sys.exit(STOPPED)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(lines: Iterator[str] | list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> None:
+    """Run a phase or the roadmap and print its results."""
+    check_writable(config.output_dir)
+    _show_progress()
+    from flows import run_core_results, run_roadmap
+    from flows.printing import print_results
+
+    core = run_core_results(config) if phase == "1" else run_roadmap(config).core
+    print_results(config, core, as_json)
+
+
+def plan_command(config: ExperimentConfig, as_json: bool) -> None:
+    """Print the plan."""
+    from flows.environment import set_environment
+
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.setdefault("PREFECT_HOME", home)  # Prefect makes a folder when it is imported; a plan leaves none
+        set_environment(config)
+        from flows.printing import print_plan
+        from flows.roadmap import plan_roadmap
+
+        print_plan(config, plan_roadmap(config), as_json)
+
+
+def doctor_command(config: ExperimentConfig, as_json: bool) -> None:
+    """Print the checks; fail where one does."""
+    from flows.doctor import examine
+    from flows.environment import set_environment
+    from flows.printing import print_checks
+
+    set_environment(config)
+    checks = examine(config)
+    print_checks(checks, as_json)
+    if any(check.level == "fail" for check in checks):
+        sys.exit(FAILED)
+
+
+def ui_command(config: ExperimentConfig, prefect_port: int, mlflow_port: int) -> None:
+    """Serve both UIs until a signal."""
+    check_writable(config.output_dir)
+    from flows.environment import set_environment
+    from flows.ui import serve
+
+    set_environment(config)
+    with contextlib.suppress(KeyboardInterrupt):  # its usual end
+        serve(config, prefect_port, mlflow_port)
+
+
+def check_writable(output_dir: Path) -> None:
+    """Make the output folder, and write and remove a file in it.
+
+    Raises:
+        ConfigError: it cannot be written.
+        StageError: its disk is full.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir) as probe:
+            probe.write(b"probe")
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StageError(f"output_dir: {output_dir}: {error.strerror}; free some space") from None
+        raise ConfigError(
+            f"output_dir: {output_dir} cannot be written ({error.strerror}); choose another with --set output_dir=PATH"
+        ) from None
+
+
+def _show_progress() -> None:
+    """Our own messages on stderr; Prefect's go to its API, where its UI shows them."""
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries, about each other
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it reports, we raise and report
+    logger = logging.getLogger("polymlops")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

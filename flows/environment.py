@@ -1,0 +1,46 @@
+"""Environment of what we start: no telemetry, the output folder instead of the home folder, few threads.
+
+Set before Prefect, MLflow and torch are imported; what the user has set stays.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from polymlops.config.schema import ExperimentConfig
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+PREFECT = {
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "polymlops",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",  # seconds of start-up for blocks that nothing here uses
+}
+OTHER = {
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",  # a dozen bars of milliseconds around the ones that tell something
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "GIT_PYTHON_REFRESH": "quiet",  # MLflow warns where there is no git
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar for every file, on top of a stage's own
+    "TOKENIZERS_PARALLELISM": "false",  # its threads warn at every fork
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
+}
+
+
+def set_environment(config: ExperimentConfig) -> None:
+    """Set what is not set."""
+    threads = str(config.execution.threads)
+    values = QUIET | PREFECT | OTHER | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    values["PREFECT_HOME"] = str(prefect_home(config.output_dir))
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def prefect_home(output_dir: Path) -> Path:
+    """Prefect's folder where the user has none of their own."""
+    return output_dir.resolve() / "prefect"

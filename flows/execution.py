@@ -1,0 +1,59 @@
+"""How a flow's stages are carried out: as Prefect tasks in this process, or only planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from prefect import Task
+from prefect.client.schemas.objects import State
+
+import tasks
+from polymlops.config.schema import ExperimentConfig
+from polymlops.refs import Reference
+from polymlops.tracking.fingerprint import folder_fingerprint
+from polymlops.tracking.plans import PlanContext
+from polymlops.tracking.roadmaps import roadmap_run
+from polymlops.tracking.stages import RunContext
+from tasks.policy import StageRunner
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Reference)
+
+
+class Call(Protocol):
+    """Carries out one stage's task and gives its reference."""
+
+    def __call__(self, task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Give the stage's result."""
+
+
+def in_process(context: RunContext, retries: int) -> Call:
+    """Each stage is a Prefect task of the flow that runs here."""
+
+    def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        state = task.with_options(retries=retries)(context, *args, **kwargs, return_state=True)
+        return cast(R, state.result())
+
+    return call
+
+
+def planned(context: PlanContext) -> Call:
+    """Each stage is looked up and none is started; Prefect is not asked."""
+
+    def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return cast(R, task.fn(context, *args, **kwargs).data)
+
+    return call
+
+
+@contextmanager
+def tracked(config: ExperimentConfig, joined: RunContext | None) -> Iterator[RunContext]:
+    """The roadmap's run that a phase belongs to: the one it was given, or its own."""
+    if joined is not None:
+        yield joined
+        return
+    with roadmap_run(config, folder_fingerprint(Path(tasks.__file__).parent)) as context:
+        yield context

@@ -1,0 +1,107 @@
+"""Results for people, as tables, and for programs, as JSON. The only thing that writes to stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from flows.doctor import Check
+from flows.results import CoreResults
+from polymlops.config.hashing import canonical
+from polymlops.config.schema import ExperimentConfig
+from polymlops.records import Estimate
+from polymlops.tracking.plans import PlannedStage
+from polymlops.tracking.store import tracking_uri
+from polymlops.tracking.tables import TableRow
+
+PLAIN_WIDTH = 200  # columns where stdout is no terminal
+
+
+def print_results(config: ExperimentConfig, results: CoreResults, as_json: bool) -> None:
+    """The table of the arms, and where to look for the rest."""
+    files = sorted(str(path) for path in results.folder.iterdir())
+    if as_json:
+        _print_json({**canonical(results), "files": files, "tracking_uri": _uri(config)})
+        return
+    _print_table(_arms_table(results.table))
+    for name in files:
+        click.echo(name)
+    click.echo(f"MLflow: experiment {config.name}, run {results.parent_run_id}, in {_uri(config)}")
+    click.echo(f"Browse both UIs: polymlops ui --set output_dir={config.output_dir}")
+
+
+def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:
+    """Stages, what is cached, and expected time and cost of the rest."""
+    waiting = [stage for stage in stages if not stage.cached]
+    known = [stage.seconds for stage in waiting if stage.seconds is not None]
+    total = {
+        "stages_to_run": len(waiting),
+        "expected_seconds": sum(known),
+        "unknown": len(waiting) - len(known),
+        "expected_cost_dollars": sum(known) / 3600 * config.tracking.price_per_hour,
+    }
+    if as_json:
+        _print_json({"stages": [asdict(stage) for stage in stages], "total": total, "config": canonical(config)})
+        return
+    table = Table("stage", "", "seconds", title=f"{config.name}: {len(waiting)} of {len(stages)} stages to run")
+    for stage in stages:
+        table.add_row(stage.title, "cached" if stage.cached else "to run", _seconds(stage))
+    _print_table(table)
+    rest = f", and {total['unknown']} stages of unknown length" if total["unknown"] else ""
+    click.echo(f"expected: {total['expected_seconds']:.0f} s, ${total['expected_cost_dollars']:.2f}{rest}")
+
+
+def print_checks(checks: Sequence[Check], as_json: bool) -> None:
+    """One line a check, with a remedy where it is not ok."""
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+        return
+    for check in checks:
+        remedy = f"  -> {check.remedy}" if check.remedy else ""
+        click.echo(f"{check.level:<4}  {check.name}: {check.found}{remedy}")
+
+
+def _arms_table(rows: Sequence[TableRow]) -> Table:
+    """Metrics down, arms across."""
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    cells = {(row.metric, row.arm): Estimate(row.value, row.low, row.high, row.n) for row in rows}
+    table = Table("metric", *arms)
+    for metric in dict.fromkeys(row.metric for row in rows):
+        table.add_row(metric, *(str(cells[metric, arm]) if (metric, arm) in cells else "" for arm in arms))
+    return table
+
+
+def _seconds(stage: PlannedStage) -> str:
+    return "unknown" if stage.seconds is None else f"{stage.seconds:.0f}"
+
+
+def _uri(config: ExperimentConfig) -> str:
+    return tracking_uri(config.tracking.uri, config.output_dir.resolve())
+
+
+def _print_table(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    console.print(table)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(_without_nan(value), indent=2))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

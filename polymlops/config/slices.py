@@ -1,0 +1,126 @@
+"""What each stage may see of the config: its slice, and no more, so that an unrelated change redoes nothing.
+
+A slice is part of the key under which a stage's result is remembered. A value that cannot change the result is left at
+its default here, whatever the config says.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from polymlops.config.schema import (
+    Arm,
+    ExperimentConfig,
+    LoraConfig,
+    PolychromicConfig,
+    SamplingConfig,
+    Section,
+    SFTConfig,
+)
+
+Domain = Literal["social"]
+TRAINED: tuple[Arm, ...] = ("baseline", "polychromic")
+UNTRAINED_SEED = 0
+
+
+class DynamicsSpec(Section):
+    """Diversity measured during training."""
+
+    track: bool
+    frequency: int = Field(ge=1, description="optimizer steps between measurements")
+    prompts: int = Field(ge=1, description="validation prompts of a measurement")
+    samples: int = Field(ge=2, description="candidates a prompt")
+
+
+class AdapterSpec(Section):
+    """One adapter of one arm from one seed; `polychromic` is none for the baseline."""
+
+    arm: Arm
+    seed: int = Field(ge=0)
+    sft: SFTConfig
+    lora: LoraConfig
+    polychromic: PolychromicConfig | None
+    dynamics: DynamicsSpec
+    sampling: SamplingConfig = Field(description="decoding of the dynamics: temperature, top_p, top_k, max_new_tokens")
+
+
+class SampleSpec(Section):
+    """The sample set of one arm; an arm without training has seed 0."""
+
+    arm: Arm
+    seed: int = Field(ge=0, description="training seed of the arm; sampling has its own in `sampling.seed`")
+    domain: Domain = "social"
+    sampling: SamplingConfig
+
+
+class ScoreSpec(Section):
+    """The scores of one sample set."""
+
+    arm: Arm
+    seed: int = Field(ge=0)
+    domain: Domain = "social"
+    ks: tuple[int, ...] = Field(min_length=1, description="candidates shown")
+
+
+class ReportSpec(Section):
+    """Figures and table over all arms and seeds."""
+
+    arms: tuple[Arm, ...] = Field(min_length=1, description="in the order of the table")
+    domain: Domain = "social"
+    ks: tuple[int, ...] = Field(min_length=1)
+    resamples: int = Field(ge=100, description="bootstrap resamples")
+    seed: int = Field(0, ge=0, description="of the bootstrap")
+
+
+def trained_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
+    """Every (arm, seed) that needs an adapter, seeds together so that arms of one seed are neighbours in time."""
+    return [(arm, seed) for seed in config.seeds for arm in config.arms if arm in TRAINED]
+
+
+def all_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
+    """Every (arm, seed) that is sampled; an arm without training once."""
+    untrained: list[tuple[Arm, int]] = [(arm, UNTRAINED_SEED) for arm in config.arms if arm not in TRAINED]
+    return untrained + trained_arms(config)
+
+
+def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
+    """Slice of the config that determines an adapter."""
+    evaluation, decoding = config.evaluation, config.sampling
+    return AdapterSpec(
+        arm=arm,
+        seed=seed,
+        sft=config.sft,
+        lora=config.lora,
+        polychromic=config.polychromic if arm == "polychromic" else None,
+        dynamics=DynamicsSpec(
+            track=evaluation.track_dynamics,
+            frequency=evaluation.dynamics_frequency,
+            prompts=evaluation.dynamics_prompts,
+            samples=evaluation.dynamics_samples,
+        ),
+        sampling=SamplingConfig(
+            n=evaluation.dynamics_samples,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            top_k=decoding.top_k,
+            max_new_tokens=decoding.max_new_tokens,
+            seed=decoding.seed,
+        ),
+    )
+
+
+def sample_spec(config: ExperimentConfig, arm: Arm, seed: int) -> SampleSpec:
+    """Slice of the config that determines a sample set."""
+    return SampleSpec(arm=arm, seed=seed, sampling=config.sampling)
+
+
+def score_spec(config: ExperimentConfig, arm: Arm, seed: int) -> ScoreSpec:
+    """Slice of the config that determines scores."""
+    return ScoreSpec(arm=arm, seed=seed, ks=config.evaluation.ks)
+
+
+def report_spec(config: ExperimentConfig) -> ReportSpec:
+    """Slice of the config that determines figures and table."""
+    return ReportSpec(arms=config.arms, ks=config.evaluation.ks, resamples=config.evaluation.resamples)

@@ -1,0 +1,56 @@
+"""The embedded world's verdict on any text for a post of a prepared dataset. Scoring and dynamics ask; no training loss does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from polymlops.data.splits import SPLITS
+from polymlops.data.world_people import PASS_THRESHOLD, true_quality
+from polymlops.data.world_posts import Post, posts_from_truth
+from polymlops.data.world_replies import parse_reply
+from polymlops.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is true of one candidate: quality in [0, 1], 0 where it is not well formed; intent None there."""
+
+    quality: float
+    passed: bool
+    intent: str | None
+    well_formed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Posts of a dataset with their hidden side, by post_id."""
+
+    posts: Mapping[str, Post]
+
+    def judge(self, post_id: str, text: str) -> Verdict:
+        """Judge a candidate.
+
+        Raises:
+            InputError: the dataset has no such post.
+        """
+        post = self.posts.get(post_id)
+        if post is None:
+            raise InputError(f"{post_id}: no post of this dataset; were the samples made for another one?")
+        parsed = parse_reply(text)
+        quality = true_quality(post, text)
+        return Verdict(quality, quality >= PASS_THRESHOLD, parsed.intent if parsed else None, parsed is not None)
+
+
+def load_truth(dataset: Path) -> Truth:
+    """Read the truth of every post of a prepared dataset of the embedded world."""
+    texts = {
+        post_id: post
+        for split in SPLITS
+        for post_id, post in pl.read_parquet(dataset / f"{split}.parquet", columns=["post_id", "post"]).iter_rows()
+    }
+    frame = pl.read_parquet(dataset / "truth.parquet").filter(pl.col("post_id").is_in(list(texts)))
+    return Truth({post.post_id: post for post in posts_from_truth(frame, texts)})

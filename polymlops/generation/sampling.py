@@ -1,0 +1,128 @@
+"""The stage that makes a sample set: n candidates for every prompt of the test split from one arm.
+
+Shards are written as they come, each moved into place when it is whole; a killed run goes on at the first missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from polymlops.config.slices import SampleSpec
+from polymlops.data.prompts import Prompt, chat, few_shot_examples, prompts_of
+from polymlops.errors import InputError
+from polymlops.generation.decoding import Candidate, Decoding, prompt_key, sample_candidates
+from polymlops.generation.encoding import decode_candidate, encode_chat
+from polymlops.models.loading import load_tokenizer, load_with_adapter
+from polymlops.records import Job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SCHEMA = {
+    "arm": pl.String,
+    "seed": pl.Int64,
+    "domain": pl.String,
+    "prompt_id": pl.String,
+    "sample_id": pl.Int64,
+    "prompt": pl.String,
+    "text": pl.String,
+    "token_count": pl.Int64,
+    "logprob": pl.Float64,
+    "entropy": pl.Float64,
+    "finish_reason": pl.String,
+}
+
+
+def sample_arm(spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path, job: Job) -> dict[str, float]:
+    """Sample every prompt and write `samples.parquet`, one row a candidate; returns counts and rates.
+
+    Columns: arm, seed, domain, prompt_id, sample_id, prompt (the post), text, token_count (end token included), logprob
+    (of the model at temperature 1), entropy (nats a token), finish_reason ("stop" or "length").
+
+    Raises:
+        InputError: a prompt does not fit the model's context.
+    """
+    from tqdm import tqdm
+
+    prompts = prompts_of(dataset, "test", spec.sampling.prompts, spec.sampling.seed)
+    shards = _shards(prompts, spec.sampling.shard_prompts)
+    missing = [(path, part) for path, part in ((job.scratch / name, part) for name, part in shards) if not path.exists()]
+    total = len(prompts) * spec.sampling.n
+    done = total - spec.sampling.n * sum(len(part) for _, part in missing)
+    if missing:
+        sampler = Sampler(spec, base, adapter, dataset)
+        with tqdm(total=total, initial=done, desc=f"sample {spec.arm}", unit="text") as bar:
+            for path, part in missing:
+                _write_whole(sampler.sample(part, bar.update), path)
+    frame = pl.concat([pl.read_parquet(job.scratch / name) for name, _ in shards])
+    frame.write_parquet(job.output / "samples.parquet")
+    return {
+        "sampling/candidates": float(frame.height),
+        "sampling/truncated_share": float((frame["finish_reason"] == "length").mean()),  # type: ignore[arg-type]
+        "sampling/mean_tokens": float(frame["token_count"].mean()),  # type: ignore[arg-type]
+    }
+
+
+class Sampler:
+    """A loaded arm and its prompt format."""
+
+    def __init__(self, spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path) -> None:
+        self.spec = spec
+        self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(base)
+        self.model: Any = load_with_adapter(base, adapter)
+        few_shot = spec.arm == "few_shot"
+        self.examples = few_shot_examples(dataset, spec.sampling.few_shot, spec.sampling.seed) if few_shot else ()
+
+    def sample(self, prompts: Sequence[Prompt], progress: Any = None) -> pl.DataFrame:
+        """Candidates of the prompts, in order, decoded `sampling.batch` sequences at a time."""
+        sampling = self.spec.sampling
+        decoding = Decoding(sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_new_tokens)
+        together = max(1, sampling.batch // sampling.n)
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(prompts), together):
+            part = prompts[start : start + together]
+            encoded = [self._encode(prompt) for prompt in part]
+            keys = [prompt_key(sampling.seed, prompt.prompt_id) for prompt in part]
+            groups = sample_candidates(self.model, encoded, keys, sampling.n, decoding)
+            for prompt, group in zip(part, groups, strict=True):
+                rows += self._rows(prompt, group)
+            if progress is not None:
+                progress(len(part) * sampling.n)
+        return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        tokens = encode_chat(self.tokenizer, chat(prompt.text, self.examples))
+        context = self.model.config.max_position_embeddings
+        if len(tokens) + self.spec.sampling.max_new_tokens > context:
+            raise InputError(
+                f"prompt {prompt.prompt_id} has {len(tokens)} tokens and leaves no room for "
+                f"{self.spec.sampling.max_new_tokens} more in a context of {context}; "
+                "lower sampling.few_shot or sampling.max_new_tokens"
+            )
+        return tokens
+
+    def _rows(self, prompt: Prompt, group: Sequence[Candidate]) -> Iterator[tuple[Any, ...]]:
+        spec = self.spec
+        for sample_id, candidate in enumerate(group):
+            text = decode_candidate(self.tokenizer, candidate)
+            reason = "stop" if candidate.finished else "length"
+            yield (
+                *(spec.arm, spec.seed, spec.domain, prompt.prompt_id, sample_id, prompt.text, text),
+                *(len(candidate.tokens), candidate.logprob, candidate.entropy, reason),
+            )
+
+
+def _shards(prompts: Sequence[Prompt], size: int) -> list[tuple[str, Sequence[Prompt]]]:
+    return [
+        (f"shard-{start // size:05d}.parquet", prompts[start : start + size]) for start in range(0, len(prompts), size)
+    ]
+
+
+def _write_whole(frame: pl.DataFrame, path: Path) -> None:
+    temporary = path.with_suffix(".part")
+    frame.write_parquet(temporary)
+    temporary.replace(path)

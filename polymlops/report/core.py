@@ -1,0 +1,176 @@
+"""Phase 1 on paper: the four baselines on one domain, as figures, a table and paired comparisons."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from polymlops.config.slices import ReportSpec
+from polymlops.errors import ArtifactError, MetricError
+from polymlops.figures.curves import Curve, curves_figure
+from polymlops.figures.dynamics import Trajectory, dynamics_figure
+from polymlops.figures.frontier import FrontierPoint, front_shares, frontier_figure
+from polymlops.figures.saving import save_figure
+from polymlops.metrics.collapse_point import collapse_point
+from polymlops.metrics.pass_at_k import pass_at_k
+from polymlops.records import Estimate, Job
+from polymlops.report.comparisons import Comparison, compare, comparison_pairs
+from polymlops.report.estimates import PooledArm, estimate_means, joint_draws
+from polymlops.report.scores import ArmScores, better, check_comparable, metrics_by_prompt, read_scores
+
+if TYPE_CHECKING:
+    from polymlops.metrics.arrays import Floats
+
+AXES = ("quality", "semantic_diversity")
+Table = dict[str, dict[str, Estimate]]
+
+
+def write_core_results(
+    spec: ReportSpec, scores: Mapping[str, Path], adapters: Mapping[str, Path], job: Job
+) -> dict[str, float]:
+    """Write figures, table.json, table.csv, comparisons.json and dynamics_data.json to `job.output`.
+
+    `scores` and `adapters` map "arm/seed" to folders: scores.parquet and diversity.parquet of a sample set,
+    dynamics.json of an adapter. Without any measured dynamics there is no diversity_trajectory_plot. Returns
+    `<domain>/<arm>/<metric>` and `<domain>/<arm>_minus_<reference>/<metric>`, each also with `_low` and `_high`, and
+    `<domain>/<arm>/on_pareto_front`, the share of the resamples in which the arm is there.
+
+    Raises: MetricError where arms differ in prompts, candidates or metrics (they are named), or an arm of `spec` has no
+    scores; ArtifactError where a file is missing.
+    """
+    arms = _read_arms(spec, scores)
+    pooled = {arm: _pool(runs, spec.ks) for arm, runs in arms.items()}
+    trajectories = _read_trajectories(spec, adapters)
+    _write_dynamics(trajectories, job.output)
+    _write_curves(spec, arms, job.output)
+    table = _table(spec, pooled)
+    on_front = _write_frontier(spec, pooled, table, job.output)
+    comparisons = _comparisons(spec, pooled)
+    _write_table(pooled, table, job.output)
+    _write_json(
+        job.output / "comparisons.json", [asdict(item) | {"better": better(item.metric)} for item in comparisons]
+    )
+    return _flat(spec, table, comparisons, on_front)
+
+
+def _read_arms(spec: ReportSpec, scores: Mapping[str, Path]) -> dict[str, list[ArmScores]]:
+    """Arm -> its runs by seed, in the order of the spec."""
+    runs = [read_scores(label, scores[label]) for label in sorted(scores)]
+    given = {run.arm for run in runs}
+    if given != set(spec.arms):
+        raise MetricError(f"scores are of {', '.join(sorted(given)) or 'no arm'}, the table of {', '.join(spec.arms)}")
+    check_comparable(runs)
+    short = [k for k in spec.ks if k > runs[0].n]
+    if short:
+        raise MetricError(f"k = {short[0]} is above the {runs[0].n} candidates a prompt: sample more or ask for less")
+    return {arm: sorted((r for r in runs if r.arm == arm), key=lambda run: run.seed) for arm in spec.arms}
+
+
+def _pool(runs: Sequence[ArmScores], ks: Sequence[int]) -> PooledArm:
+    by_run = [metrics_by_prompt(run, ks) for run in runs]
+    values_SP = {metric: np.stack([values[metric] for values in by_run]) for metric in by_run[0]}
+    return PooledArm(runs[0].arm, tuple(run.seed for run in runs), values_SP)
+
+
+def _table(spec: ReportSpec, pooled: Mapping[str, PooledArm]) -> Table:
+    metrics = list(next(iter(pooled.values())).values_SP)
+    tables_SPM = {arm: values.table_SPM(metrics) for arm, values in pooled.items()}
+    draws = joint_draws(tables_SPM, np.random.default_rng([spec.seed, 0]), spec.resamples)
+    return {
+        arm: dict(zip(metrics, estimate_means(table_SPM, draws[arm]), strict=True))
+        for arm, table_SPM in tables_SPM.items()
+    }
+
+
+def _comparisons(spec: ReportSpec, pooled: Mapping[str, PooledArm]) -> list[Comparison]:
+    rng = np.random.default_rng([spec.seed, 1])
+    pairs = comparison_pairs(spec.arms)
+    return [row for arm, other in pairs for row in compare(pooled[arm], pooled[other], rng, spec.resamples)]
+
+
+def _write_curves(spec: ReportSpec, arms: Mapping[str, Sequence[ArmScores]], folder: Path) -> None:
+    ks = np.arange(1, next(iter(arms.values()))[0].n + 1)
+    values_SPM = {
+        arm: np.stack([pass_at_k(run.n, run.passed_PK.sum(axis=1), ks) for run in runs]) for arm, runs in arms.items()
+    }
+    draws = joint_draws(values_SPM, np.random.default_rng([spec.seed, 2]), spec.resamples)
+    curves = []
+    for arm, array_SPM in values_SPM.items():
+        points = dict(zip(ks.tolist(), estimate_means(array_SPM, draws[arm]), strict=True))
+        collapse = collapse_point({k: point.value for k, point in points.items()})
+        curves.append(Curve(arm, "pass@k", points, collapse.k))
+    save_figure(curves_figure(curves), folder, "pass_at_k")
+
+
+def _write_frontier(spec: ReportSpec, pooled: Mapping[str, PooledArm], table: Table, folder: Path) -> dict[str, float]:
+    axes_SPM = {arm: values.table_SPM(AXES) for arm, values in pooled.items()}
+    clouds: dict[str, Floats] = joint_draws(axes_SPM, np.random.default_rng([spec.seed, 3]), min(spec.resamples, 2000))
+    points = [FrontierPoint(arm, table[arm][AXES[0]], table[arm][AXES[1]], clouds[arm]) for arm in pooled]
+    save_figure(frontier_figure(points), folder, "pareto_frontier")
+    return front_shares(points)
+
+
+def _read_trajectories(spec: ReportSpec, adapters: Mapping[str, Path]) -> list[Trajectory]:
+    """What was measured during training, in the order of the spec's arms; runs without a measurement are left out."""
+    found = []
+    for label, folder in adapters.items():
+        path = folder / "dynamics.json"
+        if not path.is_file():
+            raise ArtifactError(f"the adapter {label} lacks {path.name}: train it again")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Trajectory(data["arm"], data["seed"], tuple(data["points"])))
+    order: list[str] = list(spec.arms)
+    return sorted((run for run in found if run.points), key=lambda run: (order.index(run.arm), run.seed))
+
+
+def _write_dynamics(trajectories: Sequence[Trajectory], folder: Path) -> None:
+    runs = [{"arm": run.arm, "seed": run.seed, "points": list(run.points)} for run in trajectories]
+    _write_json(folder / "dynamics_data.json", {"trajectories": runs})
+    if trajectories:
+        save_figure(dynamics_figure(trajectories), folder, "diversity_trajectory_plot")
+
+
+def _write_table(pooled: Mapping[str, PooledArm], table: Table, folder: Path) -> None:
+    rows = [
+        {"arm": arm, "metric": metric, "better": better(metric)}
+        | asdict(estimate)
+        | {"undefined": pooled[arm].values_SP[metric].shape[1] - estimate.n, "seeds": len(pooled[arm].seeds)}
+        for arm, estimates in table.items()
+        for metric, estimate in estimates.items()
+    ]
+    _write_json(folder / "table.json", rows)
+    pl.DataFrame(rows).fill_nan(None).write_csv(folder / "table.csv")
+
+
+def _flat(
+    spec: ReportSpec, table: Table, comparisons: Sequence[Comparison], on_front: Mapping[str, float]
+) -> dict[str, float]:
+    named = {f"{arm}/{metric}": estimate for arm, row in table.items() for metric, estimate in row.items()}
+    named |= {f"{item.arm}_minus_{item.reference}/{item.metric}": item.difference for item in comparisons}
+    flat = {f"{spec.domain}/{arm}/on_pareto_front": share for arm, share in on_front.items()}
+    for name, estimate in named.items():
+        flat[f"{spec.domain}/{name}"] = estimate.value
+        flat[f"{spec.domain}/{name}_low"] = estimate.low
+        flat[f"{spec.domain}/{name}_high"] = estimate.high
+    return flat
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(_without_nan(value), indent=2, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: undefined is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

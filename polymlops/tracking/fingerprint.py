@@ -1,0 +1,168 @@
+"""A fingerprint of the library source that a stage uses, read from the files without importing anything.
+
+A cached result is only worth having while the code that made it is the same. The fingerprint covers every polymlops
+module that is reachable through imports (those inside functions too) from where the stage starts, and the versions of
+the packages among those imports that decide numbers. Comments, docstrings and blank lines do not count. Not covered:
+data files that a module reads by name. Left out on purpose: config, errors and tracking, whose values are in the
+stage's slice or in no result.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import io
+import textwrap
+import tokenize
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polymlops
+
+NUMERIC_PACKAGES = {
+    "numpy": "numpy",
+    "peft": "peft",
+    "sentence_transformers": "sentence-transformers",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "trl": "trl",
+}
+OUTSIDE = ("config", "errors", "tracking")
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """A package on disk: its import name, its folder, and the parts of it that count for nothing."""
+
+    package: str
+    folder: Path
+    outside: tuple[str, ...] = ()
+
+    def file(self, module: str) -> Path | None:
+        """Source file of a dotted module name in this package; none where there is no such module."""
+        head, *rest = module.split(".")
+        if head != self.package:
+            return None
+        stem = self.folder.joinpath(*rest)
+        candidates = (stem / "__init__.py", stem.with_suffix(".py") if rest else stem / "__init__.py")
+        return next((path for path in candidates if path.is_file()), None)
+
+    def counts(self, module: str) -> bool:
+        """True for a module of this package that is not among the parts left out."""
+        parts = module.split(".")
+        return parts[0] == self.package and (len(parts) == 1 or parts[1] not in self.outside)
+
+
+LIBRARY = SourceTree("polymlops", Path(polymlops.__file__).parent, OUTSIDE)
+
+
+def work_fingerprint(work: Callable[..., Any], tree: SourceTree = LIBRARY) -> str:
+    """Fingerprint of a function and of everything in the library that it reaches through imports."""
+    return source_fingerprint([textwrap.dedent(inspect.getsource(work))], tree)
+
+
+def folder_fingerprint(folder: Path, tree: SourceTree = LIBRARY) -> str:
+    """Fingerprint of all modules of a folder and of everything in the library that they reach."""
+    return source_fingerprint([path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))], tree)
+
+
+def source_fingerprint(sources: Iterable[str], tree: SourceTree = LIBRARY) -> str:
+    """First 16 hex digits of a sha256 over the sources, the modules that they reach and the packages that count."""
+    texts = list(sources)
+    imported = set().union(*(_imports(text, "") for text in texts))
+    modules, packages = _closure(imported, tree)
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(_essence(text).encode())
+    for module in sorted(modules):
+        digest.update(f"\0{module}\0{_read(_present(tree.file(module)))[0]}".encode())
+    for name in sorted(packages & NUMERIC_PACKAGES.keys()):
+        public = version(NUMERIC_PACKAGES[name]).partition("+")[0]
+        digest.update(f"\0{name}=={public}".encode())
+    return digest.hexdigest()[:16]
+
+
+def reached_modules(sources: Iterable[str], tree: SourceTree = LIBRARY) -> set[str]:
+    """Names of the tree's modules that the sources reach through imports."""
+    return _closure(set().union(*(_imports(text, "") for text in sources)), tree)[0]
+
+
+def _closure(imported: set[str], tree: SourceTree) -> tuple[set[str], set[str]]:
+    modules: set[str] = set()
+    packages: set[str] = set()
+    waiting = set(imported)
+    while waiting:
+        name = waiting.pop()
+        if not name.startswith(f"{tree.package}.") and name != tree.package:
+            packages.add(name.partition(".")[0])
+            continue
+        for module in _with_parents(name):
+            path = tree.file(module)
+            if path is not None and tree.counts(module) and module not in modules:
+                modules.add(module)
+                waiting |= _imports_of(path, module if path.name != "__init__.py" else f"{module}.__init__")
+    return modules, packages
+
+
+def _with_parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _imports_of(path: Path, module: str) -> set[str]:
+    return _imports(_read(path)[1], module)
+
+
+def _imports(text: str, module: str) -> set[str]:
+    """Dotted names that may be modules: `from a import b` gives a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            names |= {source} | {f"{source}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _present(path: Path | None) -> Path:
+    if path is None:  # the closure holds only modules that have a file
+        raise FileNotFoundError("a module of the closure has no file")
+    return path
+
+
+def _read(path: Path) -> tuple[str, str]:
+    stat = path.stat()
+    return _read_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _read_version(path: Path, _modified: int, _size: int) -> tuple[str, str]:
+    text = path.read_text(encoding="utf-8")
+    return _essence(text), text
+
+
+def _essence(text: str) -> str:
+    """The source without comments, docstrings and blank lines, the same on every Python version."""
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for first, last in _docstrings(text):
+        lines[first - 1 : last] = [""] * (last - first + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _docstrings(text: str) -> list[tuple[int, int]]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    owners = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    first = [node.body[0] for node in owners if ast.get_docstring(node, clean=False)]
+    return [(node.lineno, node.end_lineno or node.lineno) for node in first]

@@ -1,0 +1,136 @@
+"""The ledger: which stages are done, under which key, in which run. MLflow holds it, so every machine shares it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+
+from polymlops.errors import ArtifactError
+from polymlops.refs import Reference
+from polymlops.tracking.artifacts import OUTPUT, check_stored
+from polymlops.tracking.store import tracked_errors
+
+STAGE, STAGE_KEY, DIGEST, INVALID, SUPERSEDED_BY = "stage", "stage_key", "digest", "invalid", "superseded_by"
+PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
+MAX_VALUE, MAX_PARAMS, MAX_METRICS = 6000, 100, 1000
+R = TypeVar("R", bound=Reference)
+logger = logging.getLogger(__name__)
+
+
+def find_finished(client: MlflowClient, key: str, result: type[R], *, mark: bool = True) -> tuple[R, float] | None:
+    """Reference to the newest whole artifact of a key, with the seconds that it took to make.
+
+    A damaged artifact is named in the log and, if `mark`, its run marked invalid, so that the stage runs again.
+    """
+    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'FINISHED'"):
+        if INVALID in run.data.tags or DIGEST not in run.data.tags:
+            continue
+        ref = result(run_id=run.info.run_id, uri=f"{run.info.artifact_uri}/{OUTPUT}", digest=run.data.tags[DIGEST])
+        try:
+            check_stored(client, ref)
+        except ArtifactError as error:
+            logger.error("%s; stage %s runs again", error, run.data.tags.get(STAGE))
+            if mark:
+                invalidate(client, ref.run_id, str(error))
+            continue
+        return ref, run_seconds(run)
+    return None
+
+
+def last_seconds(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> float | None:
+    """Seconds that the newest finished run with these tags took in this experiment; none where there is none."""
+    conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()] + ["attributes.status = 'FINISHED'"]
+    runs = search(client, " and ".join(conditions), [experiment_id], limit=1)
+    return run_seconds(runs[0]) if runs else None
+
+
+def supersede(client: MlflowClient, key: str, by: str) -> None:
+    """End the runs of a key that a killed process left open."""
+    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'RUNNING'"):
+        if run.info.run_id != by:
+            with tracked_errors(f"end the abandoned run {run.info.run_id}"):
+                client.set_tag(run.info.run_id, SUPERSEDED_BY, by)
+                client.set_terminated(run.info.run_id, "KILLED")
+
+
+def invalidate(client: MlflowClient, run_id: str, reason: str) -> None:
+    """Mark a run as unusable; the ledger passes over it from now on."""
+    with tracked_errors(f"mark run {run_id} invalid"):
+        client.set_tag(run_id, INVALID, reason[:MAX_VALUE])
+
+
+def begin_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    """Open a run with tags and flattened params; returns its id."""
+    with tracked_errors(f"begin the run {tags.get(RUN_NAME, '')}"):
+        run_id = str(client.create_run(experiment_id, tags=dict(tags)).info.run_id)
+        log_params(client, run_id, params)
+        return run_id
+
+
+def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> None:
+    """Log params; a value longer than MLflow takes is cut, and marked so."""
+    entries = [Param(name, _fitting(str(value))) for name, value in params.items()]
+    for start in range(0, len(entries), MAX_PARAMS):
+        with tracked_errors(f"log params of run {run_id}"):
+            client.log_batch(run_id, params=entries[start : start + MAX_PARAMS])
+
+
+def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    """Log final metrics under their stable names."""
+    now = int(time.time() * 1000)
+    entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+    for start in range(0, len(entries), MAX_METRICS):
+        with tracked_errors(f"log metrics of run {run_id}"):
+            client.log_batch(run_id, metrics=entries[start : start + MAX_METRICS])
+
+
+def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run."""
+    with tracked_errors(f"tag run {run_id}"):
+        client.log_batch(run_id, tags=[RunTag(name, value[:MAX_VALUE]) for name, value in tags.items()])
+
+
+def end_run(client: MlflowClient, run_id: str, status: str) -> None:
+    """End a run as FINISHED, FAILED or KILLED."""
+    with tracked_errors(f"end run {run_id} as {status}"):
+        client.set_terminated(run_id, status)
+
+
+def search(
+    client: MlflowClient, condition: str, experiment_ids: Iterable[str] | None = None, limit: int = 100
+) -> list[Run]:
+    """Active runs that meet a condition, newest first, in the given experiments or in all."""
+    with tracked_errors("search the ledger"):
+        ids = list(experiment_ids) if experiment_ids is not None else _all_experiments(client)
+        return list(
+            client.search_runs(
+                ids, condition, ViewType.ACTIVE_ONLY, max_results=limit, order_by=["attributes.start_time DESC"]
+            )
+        )
+
+
+def run_seconds(run: Run) -> float:
+    """Seconds from a run's start to its end; 0 while it is open."""
+    end = run.info.end_time
+    return 0.0 if end is None else (end - run.info.start_time) / 1000
+
+
+def _all_experiments(client: MlflowClient) -> list[str]:
+    ids: list[str] = []
+    token = None
+    while True:
+        page = client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return ids
+
+
+def _fitting(value: str) -> str:
+    mark = " ... (cut; config.yaml has it whole)"
+    return value if len(value) <= MAX_VALUE else value[: MAX_VALUE - len(mark)] + mark

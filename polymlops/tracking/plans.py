@@ -1,0 +1,65 @@
+"""What a roadmap would do: the same stages, looked up and never started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from polymlops.config.hashing import content_hash
+from polymlops.config.schema import ExperimentConfig
+from polymlops.tracking import ledger
+from polymlops.tracking.stages import Outcome, R, Stage
+from polymlops.tracking.store import open_store, tracked_errors, tracking_uri
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage of a plan, in the order in which it would run."""
+
+    title: str
+    cached: bool
+    seconds: float | None  # that it took, or took the last time; none where it never ran in this experiment
+
+
+@dataclass
+class PlanContext:
+    """Stands in for a RunContext: answers from the ledger, and with a placeholder for what is not there yet."""
+
+    client: MlflowClient | None
+    experiment_id: str | None
+    stages: list[PlannedStage] = field(default_factory=list)
+
+    def run(self, stage: Stage[R]) -> Outcome[R]:
+        """Look a stage up; its result is a placeholder where it would have to run."""
+        key = stage.key()
+        found = self.client and ledger.find_finished(self.client, key, stage.result, mark=False)
+        if found:
+            self.stages.append(PlannedStage(stage.title, cached=True, seconds=found[1]))
+            return Outcome(found[0], cached=True, seconds=found[1])
+        self.stages.append(PlannedStage(stage.title, cached=False, seconds=self._expected(stage)))
+        planned = stage.result(run_id="planned", uri="planned", digest=f"planned:{content_hash(key)}")
+        return Outcome(planned, cached=False, seconds=0.0)
+
+    def _expected(self, stage: Stage[R]) -> float | None:
+        if self.client is None or self.experiment_id is None:
+            return None
+        labels = {name: value for name, value in stage.labels.items() if name != "seed"}
+        return ledger.last_seconds(self.client, self.experiment_id, {ledger.STAGE: stage.name, **labels})
+
+
+def plan_context(config: ExperimentConfig) -> PlanContext:
+    """Open the ledger for reading; nothing is created where there is none yet.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+    output_dir = config.output_dir.resolve()
+    uri = tracking_uri(config.tracking.uri, output_dir)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return PlanContext(None, None)
+    client = open_store(uri, output_dir)
+    with tracked_errors(f"find the experiment {config.name}"):
+        experiment = client.get_experiment_by_name(config.name)
+    return PlanContext(client, experiment.experiment_id if experiment else None)

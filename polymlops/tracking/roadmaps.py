@@ -1,0 +1,123 @@
+"""The parent run of a roadmap: found again after a kill, ended with its status, carrying all that explains it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import DatasetInput
+
+from polymlops.config.hashing import canonical, content_hash
+from polymlops.config.schema import ExperimentConfig
+from polymlops.errors import TrackingError
+from polymlops.refs import DatasetRef, Reference
+from polymlops.tracking import ledger
+from polymlops.tracking.environment import hardware, package_versions, source_state
+from polymlops.tracking.params import flatten
+from polymlops.tracking.stages import RunContext, dataset_input
+from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracked_errors, tracking_uri
+
+ROADMAP_KEY, ATTEMPTS = "roadmap_key", "attempts"
+WITHOUT_RESULT = {"output_dir", "tracking", "execution"}
+logger = logging.getLogger(__name__)
+
+
+def roadmap_key(config: ExperimentConfig, source: str) -> str:
+    """Equal for the same experiment by the same source, wherever and however it runs."""
+    kept = {name: value for name, value in canonical(config).items() if name not in WITHOUT_RESULT}
+    return content_hash(kept, source)
+
+
+@contextmanager
+def roadmap_run(config: ExperimentConfig, source: str) -> Iterator[RunContext]:
+    """Hold the parent run open around the phases: FINISHED, or FAILED after an error, or KILLED after a stop.
+
+    Args:
+        config: the whole experiment.
+        source: fingerprint of everything that its stages use.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+    started = time.monotonic()
+    output_dir = config.output_dir.resolve()
+    uri = tracking_uri(config.tracking.uri, output_dir)
+    client = open_store(uri, output_dir)
+    experiment_id = open_experiment(client, config.name, artifact_folder(uri, output_dir))
+    run_id, attempt = _open_parent(client, experiment_id, config, source)
+    context = RunContext(tracking_uri=uri, experiment_id=experiment_id, parent_run_id=run_id, output_dir=output_dir)
+    try:
+        yield context
+        _log_cost(client, context, config.tracking.price_per_hour, time.monotonic() - started, attempt)
+        ledger.end_run(client, run_id, "FINISHED")
+    except BaseException as error:
+        _close(client, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+
+
+def _open_parent(client: MlflowClient, experiment_id: str, config: ExperimentConfig, source: str) -> tuple[str, int]:
+    key = roadmap_key(config, source)
+    found = ledger.search(client, f"tags.{ROADMAP_KEY} = '{key}'", [experiment_id], limit=1)
+    if not found:
+        return _begin_parent(client, experiment_id, config, key), 1
+    run_id, attempt = found[0].info.run_id, int(found[0].data.tags.get(ATTEMPTS, "1")) + 1
+    with tracked_errors(f"reopen run {run_id}"):
+        client.update_run(run_id, status="RUNNING")
+    ledger.set_tags(client, run_id, {ATTEMPTS: str(attempt)})
+    return run_id, attempt
+
+
+def _begin_parent(client: MlflowClient, experiment_id: str, config: ExperimentConfig, key: str) -> str:
+    state = source_state()
+    tags = {
+        ledger.RUN_NAME: config.name,
+        ROADMAP_KEY: key,
+        ATTEMPTS: "1",
+        "mlflow.source.name": "polymlops",
+        "seeds": ",".join(str(seed) for seed in config.seeds),
+        **hardware(),
+        **({"mlflow.source.git.commit": state.commit} if state.commit else {}),
+        "git.dirty": "unknown" if state.commit is None else str(bool(state.diff)).lower(),
+    }
+    run_id = ledger.begin_run(client, experiment_id, tags, flatten(config))
+    packages = "".join(f"{name}=={version}\n" for name, version in package_versions().items())
+    with tracked_errors(f"describe run {run_id}"):
+        client.log_text(run_id, yaml.safe_dump(canonical(config), sort_keys=False), "config.yaml")
+        client.log_text(run_id, packages, "environment/packages.txt")
+        if state.diff:
+            client.log_text(run_id, state.diff, "environment/git_diff.patch")
+    return run_id
+
+
+def log_results(context: RunContext, results: Mapping[str, Reference], dataset: DatasetRef) -> None:
+    """Write on the parent run which stage results make up a phase, cached ones included, and the data behind them."""
+    client = open_store(context.tracking_uri, context.output_dir)
+    listing = {label: ref.model_dump() for label, ref in results.items()}
+    inputs: list[DatasetInput] = [dataset_input("dataset", dataset, "roadmap")]
+    with tracked_errors(f"describe run {context.parent_run_id}"):
+        client.log_dict(context.parent_run_id, listing, "stages.json")
+        client.log_inputs(context.parent_run_id, inputs)
+
+
+def _log_cost(client: MlflowClient, context: RunContext, price_per_hour: float, wall: float, attempt: int) -> None:
+    condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}'"
+    runs = ledger.search(client, condition, [context.experiment_id], limit=1000)
+    counted = [run for run in runs if ledger.SUPERSEDED_BY not in run.data.tags]  # their real end is not known
+    seconds = sum(ledger.run_seconds(run) for run in counted)
+    metrics = {
+        "roadmap/wall_seconds": wall,
+        "roadmap/stage_seconds": seconds,
+        "roadmap/cost_dollars": seconds / 3600 * price_per_hour,
+    }
+    ledger.log_metrics(client, context.parent_run_id, metrics, step=attempt)
+
+
+def _close(client: MlflowClient, run_id: str, status: str) -> None:
+    try:
+        ledger.end_run(client, run_id, status)
+    except TrackingError as second:  # the first error is the one to show
+        logger.warning("%s", second)

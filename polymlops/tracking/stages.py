@@ -1,0 +1,225 @@
+"""One stage, tracked: found in the ledger, or run, published and entered there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from pydantic import BaseModel, ConfigDict, Field
+
+from polymlops.config.hashing import canonical, content_hash
+from polymlops.errors import ArtifactError, PolymlopsError, StageError, TrackingError
+from polymlops.records import Job
+from polymlops.refs import DatasetRef, Reference
+from polymlops.tracking import ledger
+from polymlops.tracking.artifacts import adopt, materialise, publish
+from polymlops.tracking.fingerprint import work_fingerprint
+from polymlops.tracking.metric_log import MetricBuffer
+from polymlops.tracking.params import flatten
+from polymlops.tracking.store import locked, open_store, tracked_errors
+
+R = TypeVar("R", bound=Reference)
+Work = Callable[[Mapping[str, Path], Job], Mapping[str, float]]
+LABELS = ("arm", "seed", "domain")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[R]):
+    """What to do: a name, a slice of the config, references by role, and the library call that does it.
+
+    `work` gets a folder for every role and a job; its source, and the library source that it reaches, are in the key.
+    """
+
+    name: str
+    spec: BaseModel
+    result: type[R]
+    work: Work
+    inputs: Mapping[str, Reference] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Arm, seed and domain of an arm's stage; nothing for the others, whose seed is no training seed."""
+        values = canonical(self.spec)
+        return {name: str(values[name]) for name in LABELS if name in values} if "arm" in values else {}
+
+    @property
+    def title(self) -> str:
+        """For people: `train_adapter polychromic/42`."""
+        labels = self.labels
+        return f"{self.name} {labels['arm']}/{labels['seed']}" if labels else self.name
+
+    def key(self) -> str:
+        """Equal keys mean equal results: name, slice, digests of the inputs, and the source that does the work."""
+        digests = {role: ref.digest for role, ref in self.inputs.items()}
+        return content_hash(self.name, self.spec, digests, work_fingerprint(self.work))
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """A stage's result, and whether it had to be made."""
+
+    ref: R
+    cached: bool
+    seconds: float
+
+
+class RunContext(BaseModel):
+    """Where a stage is tracked and works: all that a process, here or elsewhere, needs besides the stage itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracking_uri: str
+    experiment_id: str
+    parent_run_id: str = Field(description="MLflow run of the roadmap")
+    output_dir: Path = Field(description="absolute; local to the machine")
+
+    @property
+    def cache(self) -> Path:
+        """Verified copies of artifacts, by digest."""
+        return self.output_dir / "cache"
+
+    def run(self, stage: Stage[R]) -> Outcome[R]:
+        """Return the stage's artifact from the ledger, or make it. One process of a machine at a time does a stage.
+
+        Raises:
+            PolymlopsError: the stage failed; a note on the error names it.
+        """
+        with _named(stage):
+            client = open_store(self.tracking_uri, self.output_dir)
+            key = stage.key()
+            with locked(self.output_dir / "locks" / f"{key}.lock"):
+                found = ledger.find_finished(client, key, stage.result)
+                if found is not None:
+                    logger.info("%s: cached", stage.title)
+                    return Outcome(found[0], cached=True, seconds=found[1])
+                logger.info("%s: begins", stage.title)
+                outcome = _attempt(client, self, stage, key)
+                logger.info("%s: done in %.1f s", stage.title, outcome.seconds)
+                return outcome
+
+    def export(self, ref: Reference, name: str) -> Path:
+        """Copy an artifact's files to `results/name` in the output folder, where a person finds them.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        folder = self.output_dir / "results" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.fetch(ref), folder)
+        return folder
+
+    def fetch(self, ref: Reference) -> Path:
+        """Folder of an artifact, brought into the cache; one that proves damaged is marked, so that it is made again.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        return _fetch(open_store(self.tracking_uri, self.output_dir), ref, self.cache)
+
+
+def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str) -> Outcome[R]:
+    started = time.monotonic()
+    folder = context.output_dir / "work" / key
+    run_id = ledger.begin_run(client, context.experiment_id, _tags(context, stage, key), flatten(stage.spec))
+    try:
+        ledger.supersede(client, key, by=run_id)
+        _log_datasets(client, run_id, stage)
+        paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
+        log = MetricBuffer(client, run_id)
+        job = Job(output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log)
+        metrics = stage.work(paths, job)
+        log.flush()
+        ledger.log_metrics(client, run_id, metrics)
+        uri, manifest = publish(client, run_id, job.output)
+        ledger.set_tags(client, run_id, {ledger.DIGEST: manifest.digest})
+        ledger.end_run(client, run_id, "FINISHED")
+    except BaseException as error:
+        _close(client, run_id, error)
+        raise
+    adopt(job.output, manifest, context.cache)
+    shutil.rmtree(folder, ignore_errors=True)
+    ref = stage.result(run_id=run_id, uri=uri, digest=manifest.digest)
+    return Outcome(ref, cached=False, seconds=time.monotonic() - started)
+
+
+def _tags(context: RunContext, stage: Stage[R], key: str) -> dict[str, str]:
+    inputs = {f"input.{role}": f"{ref.run_id} {ref.digest}" for role, ref in stage.inputs.items()}
+    return {
+        ledger.PARENT: context.parent_run_id,
+        ledger.RUN_NAME: stage.title,
+        "mlflow.source.name": "polymlops",
+        ledger.STAGE: stage.name,
+        ledger.STAGE_KEY: key,
+        **stage.labels,
+        **inputs,
+    }
+
+
+def _log_datasets(client: MlflowClient, run_id: str, stage: Stage[R]) -> None:
+    entries = [
+        dataset_input(role, ref, stage.name) for role, ref in stage.inputs.items() if isinstance(ref, DatasetRef)
+    ]
+    if entries:
+        with tracked_errors(f"log the datasets of run {run_id}"):
+            client.log_inputs(run_id, entries)
+
+
+def dataset_input(name: str, ref: DatasetRef, context: str) -> DatasetInput:
+    """MLflow's record of a dataset that a run read; MLflow keeps 36 characters of a digest."""
+    source = json.dumps({"uri": ref.uri, "run_id": ref.run_id, "digest": ref.digest})
+    dataset = Dataset(name=name, digest=ref.digest[:36], source_type="mlflow-artifact", source=source)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
+
+
+def _fetch(client: MlflowClient, ref: Reference, cache: Path) -> Path:
+    try:
+        return materialise(client, ref, cache)
+    except ArtifactError as error:
+        ledger.invalidate(client, ref.run_id, str(error))
+        raise
+
+
+def _close(client: MlflowClient, run_id: str, error: BaseException) -> None:
+    """End the run of a failed attempt; a store that is gone must not hide why it failed."""
+    status = "FAILED" if isinstance(error, Exception) else "KILLED"
+    try:
+        ledger.set_tags(client, run_id, {"error": f"{type(error).__name__}: {error}"})
+        ledger.end_run(client, run_id, status)
+        with tracked_errors(f"describe run {run_id}"):
+            client.log_text(run_id, "".join(traceback.format_exception(error)), "traceback.txt")
+    except (TrackingError, OSError) as second:
+        logger.warning("%s", second)
+
+
+@contextmanager
+def _named(stage: Stage[R]) -> Iterator[None]:
+    try:
+        yield
+    except PolymlopsError as error:
+        error.add_note(f"stage {stage.title}")
+        raise
+    except Exception as error:
+        wrapped = StageError(f"{type(error).__name__}: {error}")
+        wrapped.add_note(f"stage {stage.title}")
+        raise wrapped from error
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return _made(folder)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

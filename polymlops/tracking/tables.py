@@ -1,0 +1,90 @@
+"""The table of a phase: read from its report, and written on one MLflow run an arm, where runs are compared."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from polymlops.errors import ArtifactError
+from polymlops.refs import ReportRef
+from polymlops.tracking import ledger
+from polymlops.tracking.stages import RunContext
+from polymlops.tracking.store import open_store
+
+TABLE, REPORT, ARM, ROLE = "table.json", "report", "arm", "role"
+
+
+class TableRow(BaseModel):
+    """One metric of one arm, over all its seeds; NaN where undefined. What else the table says is left there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+    arm: str
+    metric: str = Field(description="name within the domain: pass_at_10")
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=0, description="prompts behind the value")
+
+
+def read_table(folder: Path) -> tuple[TableRow, ...]:
+    """Rows of a report folder's table.json; null stands for NaN.
+
+    Raises:
+        ArtifactError: there is no table, or it is no table.
+    """
+    path = folder / TABLE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        rows = values["rows"] if isinstance(values, Mapping) else values
+        return TypeAdapter(tuple[TableRow, ...]).validate_python([_with_nan(row) for row in rows])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, ValidationError) as error:
+        raise ArtifactError(f"{TABLE} of the report cannot be read: {error}") from error
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in row.items()}
+
+
+def record_table(context: RunContext, report: ReportRef, domain: str) -> tuple[TableRow, ...]:
+    """Log every row, as `domain/metric`, on the run of its arm (one under the roadmap's run); returns the rows.
+
+    Raises:
+        TrackingError: the store did not take it.
+        ArtifactError: the report is damaged.
+    """
+    rows = read_table(context.fetch(report))
+    client = open_store(context.tracking_uri, context.output_dir)
+    for arm in dict.fromkeys(row.arm for row in rows):
+        _record_arm(client, context, arm, _metrics(domain, [row for row in rows if row.arm == arm]), report)
+    return rows
+
+
+def _record_arm(
+    client: MlflowClient, context: RunContext, arm: str, metrics: Mapping[str, float], report: ReportRef
+) -> None:
+    condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}' and tags.{ROLE} = 'arm' and tags.{ARM} = '{arm}'"
+    found = ledger.search(client, condition, [context.experiment_id], limit=1)
+    if found and found[0].data.tags.get(REPORT) == report.digest and found[0].info.status == "FINISHED":
+        return
+    tags = {ledger.PARENT: context.parent_run_id, ledger.RUN_NAME: arm, ARM: arm, ROLE: "arm"}
+    run_id = found[0].info.run_id if found else ledger.begin_run(client, context.experiment_id, tags, {ARM: arm})
+    ledger.log_metrics(client, run_id, metrics)
+    ledger.set_tags(client, run_id, {REPORT: report.digest})
+    ledger.end_run(client, run_id, "FINISHED")
+
+
+def _metrics(domain: str, rows: Iterable[TableRow]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for row in rows:
+        name = f"{domain}/{row.metric}"
+        metrics[name] = row.value
+        if not math.isnan(row.low):
+            metrics[f"{name}_low"], metrics[f"{name}_high"] = row.low, row.high
+    return metrics

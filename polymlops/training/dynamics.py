@@ -1,0 +1,152 @@
+"""Diversity while training goes on: every N optimizer steps, candidates for held-out prompts are sampled and measured.
+
+Draws come from generators keyed by the prompt, so the random state of training is not touched: a run with and one without
+dynamics end in the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from polymlops.config.slices import AdapterSpec
+from polymlops.data.prompts import Prompt, chat, prompts_of
+from polymlops.data.truth import Truth, load_truth
+from polymlops.generation.decoding import Decoding, prompt_key, sample_candidates
+from polymlops.generation.encoding import decode_candidate, encode_chat
+from polymlops.metrics.lexical import distinct_n, self_bleu
+from polymlops.metrics.semantic import mean_pairwise_distance
+from polymlops.records import MetricLog
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, TrainerControl, TrainerState, TrainingArguments
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicsPoint:
+    """Means over held-out prompts at one optimizer step; what has no meaning there is NaN.
+
+    `token_entropy` in nats, `true_intents` the distinct true intents among a prompt's candidates.
+    """
+
+    step: int
+    self_bleu: float
+    distinct_2: float
+    semantic_diversity: float
+    token_entropy: float
+    true_intents: float
+    pass_rate: float
+    well_formed: float
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicsProbe:
+    """The held-out prompts, the decoding and the measuring tools of one run."""
+
+    prompts: tuple[Prompt, ...]
+    encoded: tuple[tuple[int, ...], ...]
+    samples: int
+    decoding: Decoding
+    seed: int
+    encoder: Any
+    tokenizer: Any
+    truth: Truth
+
+    @classmethod
+    def create(
+        cls, spec: AdapterSpec, base: Path, dataset: Path, tokenizer: PreTrainedTokenizerFast
+    ) -> DynamicsProbe:
+        """Take prompts of the validation split, which no training reads."""
+        from polymlops.models.encoder import load_encoder
+
+        prompts = tuple(prompts_of(dataset, "validation", spec.dynamics.prompts, spec.sampling.seed))
+        sampling = spec.sampling
+        return cls(
+            prompts,
+            tuple(tuple(encode_chat(tokenizer, chat(prompt.text))) for prompt in prompts),
+            spec.dynamics.samples,
+            Decoding(sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_new_tokens),
+            sampling.seed,
+            load_encoder(base / "encoder"),
+            tokenizer,
+            load_truth(dataset),
+        )
+
+    def measure(self, model: Any, step: int) -> DynamicsPoint:
+        """Sample every prompt from the model as it is and measure within prompts; the model's mode is restored."""
+        was_training = model.training
+        model.eval()
+        try:
+            keys = [prompt_key(self.seed, prompt.prompt_id) for prompt in self.prompts]
+            groups = sample_candidates(model, self.encoded, keys, self.samples, self.decoding)
+        finally:
+            model.train(was_training)
+        rows = [
+            self._measure_prompt(prompt, [decode_candidate(self.tokenizer, candidate) for candidate in group])
+            for prompt, group in zip(self.prompts, groups, strict=True)
+        ]
+        entropy = float(np.mean([candidate.entropy for group in groups for candidate in group]))
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        return DynamicsPoint(step=step, token_entropy=entropy, **means)
+
+    def _measure_prompt(self, prompt: Prompt, texts: Sequence[str]) -> dict[str, float]:
+        from polymlops.models.encoder import embed
+
+        judged = [self.truth.judge(prompt.prompt_id, text) for text in texts]
+        return {
+            "self_bleu": self_bleu(texts),
+            "distinct_2": distinct_n(texts, 2),
+            "semantic_diversity": mean_pairwise_distance(embed(self.encoder, texts)),
+            "true_intents": float(len({item.intent for item in judged if item.intent})),
+            "pass_rate": float(np.mean([item.passed for item in judged])),
+            "well_formed": float(np.mean([item.well_formed for item in judged])),
+        }
+
+
+class DynamicsCallback(TrainerCallback):
+    """Measures at step 0, every `frequency` steps and at the end; each point is a file, so a resumed run keeps them."""
+
+    def __init__(self, probe: DynamicsProbe, folder: Path, frequency: int, log: MetricLog) -> None:
+        self.probe = probe
+        self.folder = folder
+        self.frequency = frequency
+        self.log = log
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the points of the interrupted run up to its checkpoint, and measure step 0."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.folder.glob("step-*.json")):
+            point = json.loads(path.read_text())
+            if 0 < point["step"] <= state.global_step:
+                self._report(point)
+        self._measure(kwargs["model"], 0) if state.global_step == 0 else self._report(self._read(0))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Measure where the step is due."""
+        if state.global_step % self.frequency == 0 or state.global_step == state.max_steps:
+            self._measure(kwargs["model"], state.global_step)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:06d}.json"
+
+    def _read(self, step: int) -> dict[str, float]:
+        return json.loads(self._path(step).read_text())
+
+    def _measure(self, model: Any, step: int) -> None:
+        point = asdict(self.probe.measure(model, step))
+        temporary = self._path(step).with_suffix(".tmp")
+        temporary.write_text(json.dumps(point))
+        temporary.replace(self._path(step))
+        self._report(point)
+
+    def _report(self, point: dict[str, float]) -> None:
+        step = int(point["step"])
+        self.log({f"dynamics/{key}": value for key, value in point.items() if key != "step"}, step)

@@ -1,0 +1,79 @@
+"""How a stage's task behaves: which failures are worth another attempt, and how its end shows in Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import httpx
+import requests
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
+from prefect.tasks import exponential_backoff
+
+from polymlops.errors import DataQualityError, TrackingError, TrainingError, UsageError
+from polymlops.refs import Reference
+from polymlops.tracking.stages import Outcome, R, Stage
+
+P = ParamSpec("P")
+T = TypeVar("T", bound=Reference)
+NEVER = (UsageError, TrainingError, DataQualityError)
+ALWAYS = (
+    TrackingError,
+    ConnectionError,
+    TimeoutError,
+    requests.ConnectionError,
+    requests.Timeout,
+    httpx.TransportError,
+)
+TOO_MANY_REQUESTS, FIRST_SERVER_ERROR = 429, 500
+
+
+class StageRunner(Protocol):
+    """Runs a stage, or plans it."""
+
+    def run(self, stage: Stage[R]) -> Outcome[R]:
+        """Give the stage's result."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """True where the same call may succeed a little later: the tracking store, a hub, a connection."""
+    if isinstance(error, NEVER):
+        return False
+    if isinstance(error, ALWAYS):
+        return True
+    if isinstance(error, requests.HTTPError | httpx.HTTPStatusError) and error.response is not None:
+        status = error.response.status_code
+        return status == TOO_MANY_REQUESTS or status >= FIRST_SERVER_ERROR
+    return error.__cause__ is not None and is_transient(error.__cause__)
+
+
+def may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's retry condition."""
+    return isinstance(state.data, BaseException) and is_transient(state.data)
+
+
+def as_state(outcome: Outcome[T]) -> State[T]:
+    """The state in which a stage's task ends: `Cached` where the ledger had the result."""
+    message = f"run {outcome.ref.run_id}, {outcome.seconds:.1f} s"
+    return Completed(name="Cached" if outcome.cached else "Completed", message=message, data=outcome.ref)
+
+
+def stage_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[T]]], Task[P, State[T]]]:
+    """Make a Prefect task of a function that runs one stage."""
+
+    def decorate(function: Callable[P, State[T]]) -> Task[P, State[T]]:
+        return Task(
+            function,
+            name=name,
+            task_run_name=run_name,
+            cache_policy=NO_CACHE,  # the ledger in MLflow remembers; two caches could disagree
+            persist_result=False,
+            retry_delay_seconds=exponential_backoff(backoff_factor=2),
+            retry_jitter_factor=0.5,
+            retry_condition_fn=may_retry,
+        )
+
+    return decorate

@@ -1,0 +1,38 @@
+"""Data and base model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect.client.schemas.objects import State
+
+from polymlops.config.schema import BaseModelConfig, DataConfig
+from polymlops.records import Job
+from polymlops.refs import DatasetRef, ModelRef
+from polymlops.tracking.stages import Stage
+from tasks.policy import StageRunner, as_state, stage_task
+
+
+@stage_task("prepare_dataset")
+def prepare_dataset(runner: StageRunner, spec: DataConfig) -> State[DatasetRef]:
+    """Draw or read the interactions, clean and split them."""
+
+    def work(_inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.data import preparation
+
+        return preparation.prepare_dataset(spec, job)
+
+    return as_state(runner.run(Stage("prepare_dataset", spec, DatasetRef, work)))
+
+
+@stage_task("build_base_model")
+def build_base_model(runner: StageRunner, spec: BaseModelConfig, dataset: DatasetRef) -> State[ModelRef]:
+    """Pretrain the embedded base model."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.training import pretraining
+
+        return pretraining.build_base_model(spec, inputs["dataset"], job)
+
+    return as_state(runner.run(Stage("build_base_model", spec, ModelRef, work, {"dataset": dataset})))

@@ -1,0 +1,26 @@
+import re
+
+from polymlops.config.slices import ReportSpec
+from polymlops.figures.style import ARMS, SPARE, arm_styles, better
+
+
+def test_known_arms_always_look_the_same():
+    assert arm_styles(["polychromic"])["polychromic"] == arm_styles(["x", "baseline", "polychromic"])["polychromic"]
+    assert len({style.colour for style in ARMS.values()}) == len({style.marker for style in ARMS.values()}) == len(ARMS)
+
+
+def test_every_arm_of_a_report_has_its_style():
+    arms = ReportSpec.model_json_schema()["properties"]["arms"]["items"]["enum"]
+    assert set(arms) <= set(ARMS)
+
+
+def test_unknown_arms_keep_their_name_and_differ():
+    styles = arm_styles(["mine", "yours", "mine"])
+    assert [style.label for style in styles.values()] == ["mine", "yours"]
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 2
+    assert all(re.fullmatch("#[0-9A-F]{6}", colour) for colour, _ in SPARE)
+
+
+def test_arrows_point_to_the_better_side():
+    assert better("quality", True) == "quality (better →)"
+    assert better("cost", False) == "cost (← better)"
