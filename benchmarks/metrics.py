@@ -6,12 +6,15 @@ The same text for all, one process, one core. The tables go to RESULTS.md.
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+from sample_text import WORDS, replies
 from side_by_side import HEADER, Peer, Race, machine, one_core, rows_of, seconds, write_section
 
 from polymlops.metrics.lexical import distinct_n, pairwise_bleu, self_bleu, self_bleu_scores
@@ -20,7 +23,7 @@ from polymlops.metrics.rouge import pairwise_rouge_l, rouge_l, rouge_n
 from polymlops.metrics.semantic import mean_pairwise_distance, vendi_score
 from polymlops.metrics.statistics import bootstrap_pass_at_k, bootstrap_pass_at_k_draws
 
-PROMPTS, REPLIES, WORDS = 100, 32, 25
+PROMPTS, REPLIES = 100, 32
 ROUGE_KINDS = ["rouge1", "rouge2", "rougeL"]
 RESAMPLES, BOOTSTRAP_KS = 10_000, np.arange(1, 101)
 
@@ -46,25 +49,6 @@ def races() -> Iterator[Race]:
     yield bootstrap_race()
 
 
-def replies(prompts: int, candidates: int) -> list[list[str]]:
-    """Replies of about 25 words: a Zipf vocabulary with inflections, and stock phrases that candidates share."""
-    rng = np.random.default_rng(0)
-    endings = ["", "", "s", "ed", "ing", "ness", "ful", "ation", "ly", "izer"]
-    syllables = [a + b for a in "bdfgklmnprst" for b in ("a", "e", "i", "o", "u", "ai", "or")]
-    vocabulary = ["".join(rng.choice(syllables, rng.integers(1, 4))) + str(rng.choice(endings)) for _ in range(3_000)]
-    chances = 1 / np.arange(1, 3_001)
-    chances /= chances.sum()
-    stock = [" ".join(rng.choice(vocabulary, 5, p=chances)) for _ in range(60)]
-
-    def reply() -> str:
-        length, parts = int(rng.integers(WORDS - 5, WORDS + 6)), []
-        while sum(part.count(" ") + 1 for part in parts) < length:
-            parts.append(str(rng.choice(stock) if rng.random() < 0.1 else rng.choice(vocabulary, p=chances)))
-        return " ".join(parts)
-
-    return [[reply() for _ in range(candidates)] for _ in range(prompts)]
-
-
 def self_bleu_race(prompts: list[list[str]]) -> Race:
     """Leave-one-out BLEU-4 with method1 smoothing of every reply."""
 
@@ -83,6 +67,7 @@ def self_bleu_race(prompts: list[list[str]]) -> Race:
     def sacrebleu() -> Callable[[], Any]:
         from sacrebleu.metrics.bleu import BLEU
 
+        logging.getLogger("sacrebleu").setLevel(logging.ERROR)  # it advises effective_order at every call
         peer = BLEU(tokenize="none", smooth_method="floor", effective_order=False)
 
         def scores(texts: list[str]) -> list[float]:
@@ -237,13 +222,18 @@ def growth_rows() -> Iterator[str]:
     yield "|---:|" + "---:|" * (len(metrics) + 1)
     for n in (8, 16, 32, 64):
         prompts = replies(20, n)
-        calls = [lambda metric=metric: [metric(texts) for texts in prompts] for metric in metrics.values()]
         embeddings = np.random.default_rng(0).normal(size=(20, n, 384))
-        calls.append(lambda: [mean_pairwise_distance(embeddings_KD) for embeddings_KD in embeddings])
+        calls = [partial(over, metric, prompts) for metric in metrics.values()]
+        calls.append(partial(over, mean_pairwise_distance, embeddings))
         for call in calls:
             call()
         medians = [statistics.median(seconds(call) for _ in range(5)) for call in calls]
         yield f"| {n} | " + " | ".join(f"{1e6 * median / (20 * n):.2f}" for median in medians) + " |"
+
+
+def over(metric: Callable[[Any], float], prompts: Any) -> list[float]:
+    """The metric of each prompt."""
+    return [metric(candidates) for candidates in prompts]
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> N
     from flows import run_core_results, run_roadmap
     from flows.printing import print_results
 
-    core = run_core_results(config) if phase == "1" else run_roadmap(config).core
+    with contextlib.redirect_stdout(sys.stderr):  # trainers print; stdout is for results
+        core = run_core_results(config) if phase == "1" else run_roadmap(config).core
     print_results(config, core, as_json)
 
 

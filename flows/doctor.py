@@ -44,9 +44,9 @@ def examine(config: ExperimentConfig) -> list[Check]:
         _output_folder(config.output_dir),
         _disk(config.output_dir),
         _memory(),
-        _threads(config.execution.threads),
+        check_threads(config.execution.threads),
         _store(config),
-        *_ports(),
+        *check_ports(),
     ]
 
 
@@ -63,10 +63,11 @@ def _packages() -> Iterator[Check]:
     for line in declared:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield _package(requirement)
+            yield check_package(requirement)
 
 
-def _package(requirement: Requirement) -> Check:
+def check_package(requirement: Requirement) -> Check:
+    """Is a dependency installed in the range that the project declares?"""
     remedy = f"pip install '{requirement.name}{requirement.specifier}'"
     try:
         found = version(requirement.name)
@@ -108,7 +109,8 @@ def _memory() -> Check:
     )
 
 
-def _threads(threads: int) -> Check:
+def check_threads(threads: int) -> Check:
+    """Are there as many cores as threads?"""
     cores = os.cpu_count() or 1
     found = f"{threads} on {cores} cores"
     if threads <= cores:
@@ -127,7 +129,8 @@ def _store(config: ExperimentConfig) -> Check:
     return Check("tracking store", "ok", f"{where}{'' if context.client else ' (made by the first run)'}")
 
 
-def _ports() -> Iterator[Check]:
+def check_ports() -> Iterator[Check]:
+    """Are the default ports of the UIs free?"""
     for name, port in PORTS.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -36,6 +36,7 @@ def set_environment(config: ExperimentConfig) -> None:
     """Set what is not set."""
     threads = str(config.execution.threads)
     values = QUIET | PREFECT | OTHER | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    values["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads cost a shared machine several times the work itself
     values["PREFECT_HOME"] = str(prefect_home(config.output_dir))
     for name, value in values.items():
         os.environ.setdefault(name, value)

@@ -32,14 +32,16 @@ def serve(config: ExperimentConfig, prefect_port: int, mlflow_port: int) -> None
     output_dir = config.output_dir.resolve()
     uri = tracking_uri(config.tracking.uri, output_dir)
     artifacts = artifact_folder(uri, output_dir)
+    prefect_url, mlflow_url = f"http://{LOOPBACK}:{prefect_port}", f"http://{LOOPBACK}:{mlflow_port}"
     with ExitStack() as stack:
         servers = {"Prefect": stack.enter_context(_prefect(config, prefect_port))}
-        click.echo(f"Prefect http://{LOOPBACK}:{prefect_port}")
         if artifacts is None:
-            click.echo(f"MLflow  {uri}")  # a server already
+            mlflow_url = uri  # a server already
         else:
             servers["MLflow"] = stack.enter_context(_mlflow(uri, output_dir, artifacts, mlflow_port))
-            click.echo(f"MLflow  http://{LOOPBACK}:{mlflow_port}")
+            wait_until_answers(servers["MLflow"], f"{mlflow_url}/health", "the MLflow server", START_TIMEOUT_S)
+        wait_until_answers(servers["Prefect"], f"{prefect_url}/api/health", "the Prefect server", START_TIMEOUT_S)
+        click.echo(f"Prefect {prefect_url}\nMLflow  {mlflow_url}")
         click.echo("Ctrl-C stops what was started.", err=True)
         _watch(servers)
 
@@ -58,19 +60,17 @@ def _prefect(config: ExperimentConfig, port: int) -> Iterator[subprocess.Popen[b
         "PREFECT_UI_STATIC_DIRECTORY": str(prefect_home(config.output_dir) / "ui"),
     }
     with child("flows.prefect_server", [str(port)], prefect_home(config.output_dir) / "ui.log", env) as process:
-        wait_until_answers(process, f"http://{LOOPBACK}:{port}/api/health", "the Prefect server", START_TIMEOUT_S)
         yield process
 
 
 @contextmanager
 def _mlflow(uri: str, output_dir: Path, artifacts: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    open_store(uri, output_dir)  # makes the tables of a new file, which several server processes would fight over
+    open_store(uri)  # makes the tables of a new file, which several server processes would fight over
     command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts.as_uri()]
     command += ["--default-artifact-root", artifacts.as_uri()]
     env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with child("flows.tether", command, output_dir / "mlflow-ui.log", env) as process:
-        wait_until_answers(process, f"http://{LOOPBACK}:{port}/health", "the MLflow server", START_TIMEOUT_S)
         yield process
 
 

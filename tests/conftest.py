@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ |= {
+    "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",

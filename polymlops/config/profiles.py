@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,17 @@ def validate(values: Mapping[str, Any]) -> ExperimentConfig:
     try:
         return ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_line(fault) for fault in error.errors())) from None
+        raise ConfigError("\n".join(_line(fault) for fault in _told(error.errors()))) from None
+
+
+def _told(faults: Sequence[Any]) -> list[Any]:
+    """Without pydantic's "too short" about a list that is only short because its items were refused."""
+    paths = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "too_short" or not any(path[:-1] == fault["loc"] for path in paths)
+    ]
 
 
 def _line(fault: Any) -> str:

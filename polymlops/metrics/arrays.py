@@ -94,3 +94,18 @@ def blocks(values_PK: Rows, name: str) -> Iterator[Block]:
     if values_PK.ndim != 2:
         raise MetricError(f"{name} has shape {values_PK.shape}: it must be (prompts, candidates)")
     yield Block(np.arange(len(values_PK)), values_PK)
+
+
+def paired_blocks(first_PK: Rows, second_PK: Rows, first: str, second: str) -> Iterator[tuple[Block, Block]]:
+    """Yield the blocks of two arrays that say something about the same candidates.
+
+    Raises: MetricError where their shapes differ.
+    """
+    ours, theirs = list(blocks(first_PK, first)), list(blocks(second_PK, second))
+    same = len(ours) == len(theirs) and all(
+        a.values_BK.shape == b.values_BK.shape and (a.prompts_B == b.prompts_B).all()
+        for a, b in zip(ours, theirs, strict=True)
+    )
+    if not same:
+        raise MetricError(f"{first} and {second} must have the same shape: one value each for every candidate")
+    yield from zip(ours, theirs, strict=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from polymlops.errors import MetricError
-from polymlops.metrics.arrays import Floats, Ints
+from polymlops.metrics.arrays import Floats
 from polymlops.metrics.tokens import Tokenizer, TokenTable, token_table, whitespace
 
 Smoothing = Literal["none", "method1", "method2", "method3"]
@@ -43,14 +43,14 @@ def self_bleu_scores(
     tokenizer: Tokenizer = whitespace,
 ) -> Floats:
     """BLEU of each candidate against all the others, (K,), as averaged by `self_bleu`; NaN for a lone candidate."""
-    from polymlops.metrics.ngram_kernels import bleu_scores, leave_one_out_matches
+    from polymlops.metrics.ngram_kernels import bleu_scores, closest_other_lengths, leave_one_out_matches
 
     table = _checked_table(texts, max_order, tokenizer)
     lengths_K = table.lengths_K
     if len(lengths_K) < 2:
         return np.full(len(lengths_K), np.nan)
     matches_NK = leave_one_out_matches(table.ids, table.offsets, table.types, max_order)
-    return bleu_scores(matches_NK, lengths_K, _closest_other_length(lengths_K), _method(smoothing))
+    return bleu_scores(matches_NK, lengths_K, closest_other_lengths(lengths_K), _method(smoothing))
 
 
 def pairwise_bleu(
@@ -82,17 +82,6 @@ def _checked_table(texts: Sequence[str], max_order: int, tokenizer: Tokenizer) -
     if max_order < 1:
         raise MetricError(f"max_order must be 1 or more, not {max_order}")
     return token_table(texts, tokenizer)
-
-
-def _closest_other_length(lengths_K: Ints) -> Ints:
-    """For each text the length closest to its own among the others, the shorter of two equally close ones."""
-    order = lengths_K.argsort(kind="stable")
-    ranked = lengths_K[order].astype(np.float64)
-    shorter = np.concatenate([[-np.inf], ranked[:-1]])
-    longer = np.concatenate([ranked[1:], [np.inf]])
-    closest = np.empty_like(lengths_K)
-    closest[order] = np.where(ranked - shorter <= longer - ranked, shorter, longer)
-    return closest
 
 
 def _method(smoothing: Smoothing) -> int:

@@ -9,21 +9,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from polymlops.metrics.arrays import Ints, SmallInts
+from polymlops.metrics.arrays import Ints, SmallInts, Words
 
-# 2^64 / golden ratio, as a signed number: the high bits of a product with it depend on all bits of the key.
-MIX = np.int64(-7046029254386353131)
+# 2^64 / golden ratio: the high bits of a product with it depend on all bits of the key.
+MIX = np.uint64(11400714819323198485)
 
 
 @njit(cache=True, nogil=True)
-def extend(grams: SmallInts, ids: SmallInts, offsets: Ints, n: int, keys: Ints, numbers: SmallInts) -> int:
+def extend(grams: SmallInts, ids: SmallInts, offsets: Ints, n: int, slots: SmallInts, keys: Words) -> int:
     """Turn numbers of (n-1)-grams into numbers of n-grams, in place; returns how many differ.
 
-    A position that is -1 stays so, and becomes so where the text ends before the n-gram does. `keys` and `numbers`
-    are scratch of the same size, a power of 2 of at least twice the tokens.
+    A position that is -1 stays so, and becomes so where the text ends before the n-gram does. `slots`
+    (`table_size`) and `keys` (one a token) are scratch.
     """
-    mask = len(keys) - 1
-    keys[:] = -1
+    slots[:] = -1
+    mask = np.uint64(len(slots) - 1)
     count = 0
     for text in range(len(offsets) - 1):
         end = offsets[text + 1]
@@ -33,23 +33,23 @@ def extend(grams: SmallInts, ids: SmallInts, offsets: Ints, n: int, keys: Ints, 
             if at + n > end:
                 grams[at] = -1
                 continue
-            key = (np.int64(grams[at]) << 32) | np.int64(ids[at + n - 1])
-            slot = ((key * MIX) >> 24) & mask
-            while keys[slot] != key and keys[slot] != -1:
-                slot = (slot + 1) & mask
-            if keys[slot] == -1:
-                keys[slot] = key
-                numbers[slot] = count
+            key = (np.uint64(grams[at]) << np.uint64(32)) | np.uint64(ids[at + n - 1])
+            slot = ((key * MIX) >> np.uint64(32)) & mask
+            while slots[slot] >= 0 and keys[slots[slot]] != key:
+                slot = (slot + np.uint64(1)) & mask
+            if slots[slot] < 0:
+                slots[slot] = count
+                keys[count] = key
                 count += 1
-            grams[at] = numbers[slot]
+            grams[at] = slots[slot]
     return count
 
 
 @njit(cache=True, nogil=True)
 def table_size(tokens: int) -> int:
-    """Smallest power of 2 that keeps a hash table of so many entries at most half full."""
+    """Smallest power of 2 that keeps a hash table of so many entries at most a quarter full."""
     size = 16
-    while size < 2 * tokens:
+    while size < 4 * tokens:
         size *= 2
     return size
 
@@ -58,11 +58,10 @@ def table_size(tokens: int) -> int:
 def ngram_numbers(ids: SmallInts, offsets: Ints, types: int, n: int) -> tuple[SmallInts, int]:
     """Number of the n-gram that starts at each token (-1 where the text ends before), and how many differ."""
     grams = ids.copy()
-    size = table_size(len(ids))
-    keys, numbers = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int32)
+    slots, keys = np.empty(table_size(len(ids)), dtype=np.int32), np.empty(len(ids), dtype=np.uint64)
     count = types
     for order in range(2, n + 1):
-        count = extend(grams, ids, offsets, order, keys, numbers)
+        count = extend(grams, ids, offsets, order, slots, keys)
     return grams, count
 
 
@@ -76,12 +75,12 @@ def leave_one_out_matches(ids: SmallInts, offsets: Ints, types: int, orders: int
     tokens = len(ids)
     matches = np.zeros((orders, len(offsets) - 1), dtype=np.int64)
     grams, ranks = ids.copy(), np.empty(tokens, dtype=np.int32)
-    keys, numbers = np.empty(table_size(tokens), dtype=np.int64), np.empty(table_size(tokens), dtype=np.int32)
+    slots, keys = np.empty(table_size(tokens), dtype=np.int32), np.empty(tokens, dtype=np.uint64)
     most, second, holder, count, seen_in = np.empty((5, tokens), dtype=np.int32)
     kinds = types
     for order in range(1, orders + 1):
         if order > 1:
-            kinds = extend(grams, ids, offsets, order, keys, numbers)
+            kinds = extend(grams, ids, offsets, order, slots, keys)
         most[:kinds], second[:kinds], seen_in[:kinds] = 0, 0, -1
         _rank(grams, offsets, ranks, most, second, holder, count, seen_in)
         _match(grams, offsets, ranks, most, second, holder, matches[order - 1])
@@ -219,3 +218,16 @@ def bleu_scores(matches_NM: Ints, lengths_M: Ints, reference_lengths_M: Ints, sm
         brevity = min(0.0, 1 - reference_lengths_M[m] / lengths_M[m])
         scores_M[m] = np.exp(brevity + total_log / orders)
     return scores_M
+
+
+@njit(cache=True, nogil=True)
+def closest_other_lengths(lengths_K: Ints) -> Ints:
+    """For each text the length closest to its own among the others, the shorter of two equally close ones."""
+    order = np.argsort(lengths_K)
+    closest = np.empty_like(lengths_K)
+    for rank, text in enumerate(order):
+        shorter = lengths_K[order[rank - 1]] if rank > 0 else lengths_K[order[1]]
+        longer = lengths_K[order[rank + 1]] if rank + 1 < len(order) else shorter
+        closer = abs(longer - lengths_K[text]) < abs(lengths_K[text] - shorter)
+        closest[text] = longer if closer else shorter
+    return closest

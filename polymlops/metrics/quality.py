@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,9 +51,9 @@ def bleu(
         return math.nan
     if tokenize not in BLEU.TOKENIZERS or smooth_method not in BLEU.SMOOTH_DEFAULTS:
         raise MetricError(f"sacrebleu knows no tokenizer {tokenize!r} with smoothing {smooth_method!r}")
-    # sacrebleu wants the i-th references of all predictions together, and None where there is none.
+    # sacrebleu wants the i-th references of all predictions together; one more copy of a reference changes nothing.
     most = max(map(len, references))
-    streams: list[Any] = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
+    streams = [[texts[min(i, len(texts) - 1)] for texts in references] for i in range(most)]
     return float(BLEU(tokenize=tokenize, smooth_method=smooth_method).corpus_score(list(predictions), streams).score)
 
 

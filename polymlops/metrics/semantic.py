@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polymlops.errors import MetricError
-from polymlops.metrics.arrays import Floats, Rows, blocks, candidate_counts, finite
+from polymlops.metrics.arrays import Floats, Ints, Rows, blocks, candidate_counts, finite, paired_blocks
 from polymlops.metrics.pass_at_k import Ks, pass_at_k
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -71,37 +71,41 @@ def distinct_at_k(labels_PK: Rows, k: Ks, passed_PK: Rows | None = None) -> Floa
     Source: hypergeometric expectation, as for pass@k (arXiv:2107.03374) in each cluster.
     """
     ks = candidate_counts(k)
-    rows = _label_rows(labels_PK, passed_PK)
-    result_PM = np.empty((len(rows), len(ks)))
-    for prompt, (labels_K, passed_K) in enumerate(rows):
-        _, sizes_J = np.unique(labels_K[passed_K], return_counts=True)
-        missing = np.where(ks > len(labels_K), np.nan, 0.0)
-        result_PM[prompt] = missing + pass_at_k(len(labels_K), sizes_J, ks).sum(axis=0)
+    if passed_PK is None:
+        pairs = [(block, np.ones(block.values_BK.shape)) for block in blocks(labels_PK, "labels_PK")]
+    else:
+        gated = paired_blocks(labels_PK, passed_PK, "labels_PK", "passed_PK")
+        pairs = [(block, _outcomes(passed.values_BK)) for block, passed in gated]
+    result_PM = np.empty((sum(len(block.prompts_B) for block, _ in pairs), len(ks)))
+    for block, counted_BK in pairs:
+        result_PM[block.prompts_B] = _expected_clusters(block.values_BK, counted_BK, ks)
     return result_PM[:, 0] if np.ndim(k) == 0 else result_PM
 
 
-def _label_rows(labels_PK: Rows, passed_PK: Rows | None) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
-    labels = _in_order(labels_PK, "labels_PK")
-    for row in labels:
-        if row.dtype.kind == "f" and np.isnan(row).any():
-            raise MetricError("labels_PK holds NaN: every candidate needs a cluster")
-    if passed_PK is None:
-        return [(row, np.ones(len(row), dtype=np.bool_)) for row in labels]
-    passed = _in_order(passed_PK, "passed_PK")
-    if [len(row) for row in labels] != [len(row) for row in passed]:
-        raise MetricError("labels_PK and passed_PK must have the same shape")
-    if not all(np.isin(row, (0, 1)).all() for row in passed):
+def _outcomes(passed_BK: NDArray[Any]) -> Floats:
+    if not np.isin(passed_BK, (0, 1)).all():
         raise MetricError("passed_PK must hold True and False only")
-    return list(zip(labels, (row.astype(np.bool_) for row in passed), strict=True))
+    return passed_BK.astype(np.float64)
 
 
-def _in_order(values_PK: Rows, name: str) -> list[NDArray[Any]]:
-    rows = [
-        (int(p), row)
-        for block in blocks(values_PK, name)
-        for p, row in zip(block.prompts_B, block.values_BK, strict=True)
-    ]
-    return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+def _expected_clusters(labels_BK: NDArray[Any], counted_BK: Floats, ks: Ints) -> Floats:
+    """Sum over each prompt's clusters of the chance that one of the counted members is among k; (B, len(ks))."""
+    prompts, n = labels_BK.shape
+    if labels_BK.size == 0:
+        return np.full((prompts, len(ks)), np.nan)
+    if labels_BK.dtype.kind == "f" and np.isnan(labels_BK).any():
+        raise MetricError("labels_PK holds NaN: every candidate needs a cluster")
+    order_BK = labels_BK.argsort(axis=1, kind="stable")
+    sorted_BK = np.take_along_axis(labels_BK, order_BK, axis=1)
+    starts_BK = np.ones((prompts, n), dtype=np.bool_)
+    starts_BK[:, 1:] = sorted_BK[:, 1:] != sorted_BK[:, :-1]
+    starts_J = np.flatnonzero(starts_BK)
+    counts_J = np.add.reduceat(np.take_along_axis(counted_BK, order_BK, axis=1).ravel(), starts_J)
+    # Clusters of one size are alike: how many of each size a prompt has, times the table of chances.
+    sizes_U, size_J = np.unique(counts_J, return_inverse=True)
+    cells_J = starts_J // n * len(sizes_U) + size_J
+    clusters_BU = np.bincount(cells_J, minlength=prompts * len(sizes_U)).reshape(prompts, -1)
+    return clusters_BU @ pass_at_k(n, sizes_U, ks)
 
 
 def _cosines(array_KD: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from polymlops.metrics.arrays import Bytes, Ints, SmallInts
+from polymlops.metrics.arrays import Bytes, Ints, SmallInts, Words
 
 # FNV-1a, 64 bit. The hash only chooses the slot: tokens are compared byte by byte.
 FNV_OFFSET = np.uint64(14695981039346656037)
@@ -60,7 +60,7 @@ def _same(text: Bytes, first: int, first_end: int, second: int, second_end: int)
 
 
 @njit(cache=True, nogil=True)
-def _token_spans(text: Bytes, ends: Ints, classes: Bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202  # inlined
+def _token_spans(text: Bytes, ends: Ints, classes: Bytes) -> tuple[Ints, Words, Ints, int]:
     """Start, end and hash of every token, and the offsets of the texts among the tokens."""
     spans = np.empty((len(text), 2), dtype=np.int64)
     hashes = np.empty(len(text), dtype=np.uint64)

@@ -46,7 +46,7 @@ class TokenTable:
     @property
     def lengths_K(self) -> Ints:
         """Tokens of each text."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
 
 def token_table(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polymlops.errors import MetricError
-from polymlops.metrics.arrays import Floats, Ints, Rows, blocks, candidate_counts, finite
+from polymlops.metrics.arrays import Floats, Ints, Rows, candidate_counts, finite, paired_blocks
 from polymlops.metrics.pass_at_k import Ks, max_at_k, weighted_ranks
 
 
@@ -41,14 +41,13 @@ def usq_at_k(quality_PK: Rows, selector_PK: Rows, k: Ks) -> Floats:
     with selector = quality it is max@k.
 
     Raises: MetricError for NaN, infinite quality, shapes that differ, or k below 1.
-    Source: ours, see docs; the tie-aware form of Walder & Karkhanis 2025, arXiv:2505.15201.
+    Source: ours; max@k of Walder & Karkhanis 2025, arXiv:2505.15201, with another order than that of the values.
     """
     ks = candidate_counts(k)
-    pairs = list(zip(blocks(quality_PK, "quality_PK"), _selector_blocks(quality_PK, selector_PK), strict=True))
-    result_PM = np.empty((sum(len(quality.prompts_B) for quality, _ in pairs), len(ks)))
-    for quality, selector_BK in pairs:
-        ranked_BK = _ranked_by(finite(quality.values_BK, "quality_PK"), selector_BK)
-        result_PM[quality.prompts_B] = weighted_ranks(ranked_BK, ks)
+    pairs = _checked_pairs(quality_PK, selector_PK)
+    result_PM = np.empty((sum(len(pair.prompts_B) for pair in pairs), len(ks)))
+    for pair in pairs:
+        result_PM[pair.prompts_B] = weighted_ranks(_ranked_by(pair.quality_BK, pair.selector_BK), ks)
     return result_PM[:, 0] if np.ndim(k) == 0 else result_PM
 
 
@@ -94,34 +93,39 @@ def within_prompt_correlation(quality_PK: Rows, selector_PK: Rows) -> Floats:
 
     NaN where either is constant, or a score is infinite.
     """
-    pairs = list(zip(blocks(quality_PK, "quality_PK"), _selector_blocks(quality_PK, selector_PK), strict=True))
-    result_P = np.full(sum(len(quality.prompts_B) for quality, _ in pairs), np.nan)
-    for quality, selector_BK in pairs:
-        q_BK = finite(quality.values_BK, "quality_PK")
-        s_BK = selector_BK
-        if q_BK.shape[1] < 2:
+    pairs = _checked_pairs(quality_PK, selector_PK)
+    result_P = np.full(sum(len(pair.prompts_B) for pair in pairs), np.nan)
+    for pair in pairs:
+        if pair.quality_BK.shape[1] < 2:
             continue
-        varies_B = np.isfinite(s_BK).all(axis=1)
-        varies_B &= (q_BK.max(axis=1) > q_BK.min(axis=1)) & (s_BK.max(axis=1) > s_BK.min(axis=1))
-        q_BK = q_BK[varies_B] - q_BK[varies_B].mean(axis=1, keepdims=True)
-        s_BK = s_BK[varies_B] - s_BK[varies_B].mean(axis=1, keepdims=True)
+        varies_B = np.isfinite(pair.selector_BK).all(axis=1)
+        for values_BK in (pair.quality_BK, pair.selector_BK):
+            varies_B &= values_BK.max(axis=1) > values_BK.min(axis=1)
+        q_BK, s_BK = pair.quality_BK[varies_B], pair.selector_BK[varies_B]
+        q_BK, s_BK = q_BK - q_BK.mean(axis=1, keepdims=True), s_BK - s_BK.mean(axis=1, keepdims=True)
         norm_B = np.sqrt((q_BK**2).sum(axis=1) * (s_BK**2).sum(axis=1))
-        result_P[quality.prompts_B[varies_B]] = (q_BK * s_BK).sum(axis=1) / norm_B
+        result_P[pair.prompts_B[varies_B]] = (q_BK * s_BK).sum(axis=1) / norm_B
     return result_P
 
 
-def _selector_blocks(quality_PK: Rows, selector_PK: Rows) -> list[Floats]:
-    ours, theirs = list(blocks(quality_PK, "quality_PK")), list(blocks(selector_PK, "selector_PK"))
-    same = len(ours) == len(theirs) and all(
-        a.values_BK.shape == b.values_BK.shape and (a.prompts_B == b.prompts_B).all()
-        for a, b in zip(ours, theirs, strict=False)
-    )
-    if not same:
-        raise MetricError("quality_PK and selector_PK must have the same shape: one score for each candidate")
-    arrays = [np.asarray(block.values_BK, dtype=np.float64) for block in theirs]
-    if any(np.isnan(array).any() for array in arrays):
-        raise MetricError("selector_PK holds NaN: score every candidate, or drop it from both arrays")
-    return arrays
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Quality and selector scores of the prompts that have the same number of candidates."""
+
+    prompts_B: Ints
+    quality_BK: Floats
+    selector_BK: Floats
+
+
+def _checked_pairs(quality_PK: Rows, selector_PK: Rows) -> list[_Pair]:
+    pairs = []
+    for quality, selector in paired_blocks(quality_PK, selector_PK, "quality_PK", "selector_PK"):
+        # An infinite score still ranks; NaN does not.
+        selector_BK = np.asarray(selector.values_BK, dtype=np.float64)
+        if np.isnan(selector_BK).any():
+            raise MetricError("selector_PK holds NaN: score every candidate, or drop it from both arrays")
+        pairs.append(_Pair(quality.prompts_B, finite(quality.values_BK, "quality_PK"), selector_BK))
+    return pairs
 
 
 def _ranked_by(quality_PK: Floats, selector_PK: Floats) -> Floats:

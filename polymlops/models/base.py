@@ -23,6 +23,7 @@ def create_base_model(config: BaseModelConfig, tokenizer: PreTrainedTokenizerFas
         num_key_value_heads=max(1, config.heads // 2),
         head_dim=config.hidden // config.heads,
         max_position_embeddings=config.context,
+        initializer_range=0.06,  # for a width of 128; transformers' 0.02 is for one of thousands
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -11,7 +10,7 @@ from polymlops.config.hashing import content_hash
 from polymlops.config.schema import ExperimentConfig
 from polymlops.tracking import ledger
 from polymlops.tracking.stages import Outcome, R, Stage
-from polymlops.tracking.store import open_store, tracked_errors, tracking_uri
+from polymlops.tracking.store import database_file, open_store, tracked_errors, tracking_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,11 @@ def plan_context(config: ExperimentConfig) -> PlanContext:
     Raises:
         TrackingError: the store cannot be reached.
     """
-    output_dir = config.output_dir.resolve()
-    uri = tracking_uri(config.tracking.uri, output_dir)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    uri = tracking_uri(config.tracking.uri, config.output_dir)
+    file = database_file(uri)
+    if file is not None and not file.exists():
         return PlanContext(None, None)
-    client = open_store(uri, output_dir)
+    client = open_store(uri)
     with tracked_errors(f"find the experiment {config.name}"):
         experiment = client.get_experiment_by_name(config.name)
     return PlanContext(client, experiment.experiment_id if experiment else None)

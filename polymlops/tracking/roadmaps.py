@@ -46,7 +46,7 @@ def roadmap_run(config: ExperimentConfig, source: str) -> Iterator[RunContext]:
     started = time.monotonic()
     output_dir = config.output_dir.resolve()
     uri = tracking_uri(config.tracking.uri, output_dir)
-    client = open_store(uri, output_dir)
+    client = open_store(uri)
     experiment_id = open_experiment(client, config.name, artifact_folder(uri, output_dir))
     run_id, attempt = _open_parent(client, experiment_id, config, source)
     context = RunContext(tracking_uri=uri, experiment_id=experiment_id, parent_run_id=run_id, output_dir=output_dir)
@@ -95,7 +95,7 @@ def _begin_parent(client: MlflowClient, experiment_id: str, config: ExperimentCo
 
 def log_results(context: RunContext, results: Mapping[str, Reference], dataset: DatasetRef) -> None:
     """Write on the parent run which stage results make up a phase, cached ones included, and the data behind them."""
-    client = open_store(context.tracking_uri, context.output_dir)
+    client = open_store(context.tracking_uri)
     listing = {label: ref.model_dump() for label, ref in results.items()}
     inputs: list[DatasetInput] = [dataset_input("dataset", dataset, "roadmap")]
     with tracked_errors(f"describe run {context.parent_run_id}"):

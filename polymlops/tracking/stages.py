@@ -96,7 +96,7 @@ class RunContext(BaseModel):
             PolymlopsError: the stage failed; a note on the error names it.
         """
         with _named(stage):
-            client = open_store(self.tracking_uri, self.output_dir)
+            client = open_store(self.tracking_uri)
             key = stage.key()
             with locked(self.output_dir / "locks" / f"{key}.lock"):
                 found = ledger.find_finished(client, key, stage.result)
@@ -125,7 +125,7 @@ class RunContext(BaseModel):
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        return _fetch(open_store(self.tracking_uri, self.output_dir), ref, self.cache)
+        return _fetch(open_store(self.tracking_uri), ref, self.cache)
 
 
 def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str) -> Outcome[R]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -17,19 +17,28 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from polymlops.errors import TrackingError
 
+SQLITE = "sqlite:///"
+
 
 def tracking_uri(uri: str | None, output_dir: Path) -> str:
     """The given URI, or that of a SQLite file in the output folder."""
-    return uri or f"sqlite:///{output_dir.resolve() / 'mlflow.db'}"
+    return uri or f"{SQLITE}{output_dir.resolve() / 'mlflow.db'}"
 
 
-def open_store(uri: str, output_dir: Path) -> MlflowClient:
+def database_file(uri: str) -> Path | None:
+    """The SQLite file behind a tracking URI; none for anything else."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def open_store(uri: str) -> MlflowClient:
     """Connect to the store; the first process of all to use a SQLite file creates its tables, the others wait.
 
     Raises:
         TrackingError: the store cannot be reached or has another schema.
     """
-    with tracked_errors(f"open the tracking store {uri}"), locked(output_dir.resolve() / "locks" / "store.lock"):
+    file = database_file(uri)
+    alone = nullcontext() if file is None else locked(file.with_name(f"{file.name}.lock"))
+    with tracked_errors(f"open the tracking store {uri}"), alone:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
         return client

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from mlflow import MlflowClient
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
@@ -20,6 +19,13 @@ from polymlops.tracking.store import open_store
 TABLE, REPORT, ARM, ROLE = "table.json", "report", "arm", "role"
 
 
+def _nan_for_null(value: object) -> object:
+    return math.nan if value is None else value
+
+
+Number = Annotated[float, BeforeValidator(_nan_for_null)]
+
+
 class TableRow(BaseModel):
     """One metric of one arm, over all its seeds; NaN where undefined. What else the table says is left there."""
 
@@ -27,10 +33,13 @@ class TableRow(BaseModel):
 
     arm: str
     metric: str = Field(description="name within the domain: pass_at_10")
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int = Field(ge=0, description="prompts behind the value")
+
+
+ROWS = TypeAdapter(tuple[TableRow, ...])
 
 
 def read_table(folder: Path) -> tuple[TableRow, ...]:
@@ -39,17 +48,10 @@ def read_table(folder: Path) -> tuple[TableRow, ...]:
     Raises:
         ArtifactError: there is no table, or it is no table.
     """
-    path = folder / TABLE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        rows = values["rows"] if isinstance(values, Mapping) else values
-        return TypeAdapter(tuple[TableRow, ...]).validate_python([_with_nan(row) for row in rows])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, ValidationError) as error:
+        return ROWS.validate_json((folder / TABLE).read_bytes())
+    except (OSError, ValidationError) as error:
         raise ArtifactError(f"{TABLE} of the report cannot be read: {error}") from error
-
-
-def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if value is None else value for key, value in row.items()}
 
 
 def record_table(context: RunContext, report: ReportRef, domain: str) -> tuple[TableRow, ...]:
@@ -60,7 +62,7 @@ def record_table(context: RunContext, report: ReportRef, domain: str) -> tuple[T
         ArtifactError: the report is damaged.
     """
     rows = read_table(context.fetch(report))
-    client = open_store(context.tracking_uri, context.output_dir)
+    client = open_store(context.tracking_uri)
     for arm in dict.fromkeys(row.arm for row in rows):
         _record_arm(client, context, arm, _metrics(domain, [row for row in rows if row.arm == arm]), report)
     return rows

@@ -18,16 +18,18 @@ from polymlops.models.base import create_base_model
 from polymlops.models.checkpoints import MarkComplete, latest_complete
 from polymlops.models.encoder import train_encoder
 from polymlops.models.progress import use_quiet_progress
-from polymlops.models.tokenizer import train_tokenizer
+from polymlops.models.tokenizer import TURN_START, train_tokenizer
 from polymlops.records import Job
 from polymlops.training.base_checks import program_pass_at_1, well_formed_share
 from polymlops.training.history import HistoryCallback
+from polymlops.training.optimizer import MuonAdamW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100
+OPEN_ROWS = 8  # rows that may still take a document
 
 
 def build_base_model(config: BaseModelConfig, dataset: Path, job: Job) -> dict[str, float]:
@@ -78,11 +80,13 @@ def _pretrain(
     from datasets import Dataset
 
     transformers.set_seed(config.seed)
-    rows = pack([encode_document(document, tokenizer) for document in documents], config.context, tokenizer.pad_token_id)
+    encoded = [encode_document(document, tokenizer) for document in documents]
+    rows = pack([(tokens, answer_labels(tokens, tokenizer)) for tokens in encoded], config.context)
     trainer = transformers.Trainer(
         model=create_base_model(config, tokenizer),
         args=_arguments(config, job.scratch / "checkpoints"),
         train_dataset=Dataset.from_dict(rows).with_format("torch"),
+        optimizer_cls_and_kwargs=(lambda: MuonAdamW, {"learning_rate": config.learning_rate}),
         callbacks=[MarkComplete(), HistoryCallback(job.log)],
     )
     use_quiet_progress(trainer)
@@ -101,8 +105,6 @@ def _arguments(config: BaseModelConfig, checkpoints: Path) -> Any:
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.05,
-        weight_decay=0.01,
-        adam_beta2=0.98,
         use_cpu=True,
         logging_steps=20,
         save_steps=100,
@@ -113,30 +115,40 @@ def _arguments(config: BaseModelConfig, checkpoints: Path) -> Any:
 
 
 def encode_document(document: Document, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Tokens of a document as a chat, closed by the end of text."""
+    """Tokens of a document as a chat."""
     messages = [{"role": role, "content": content} for role, content in document.messages]
-    text = tokenizer.apply_chat_template(messages, tokenize=False) + tokenizer.pad_token
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def pack(encoded: Sequence[Sequence[int]], width: int, pad: int) -> dict[str, NDArray[np.int64]]:
-    """Whole documents into rows of `width` tokens, first fit in order; longer documents are cut.
+def answer_labels(tokens: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The tokens of the assistant's turns, their end token included; -100 elsewhere.
 
-    Returns `input_ids`, `attention_mask` and `labels` (-100 on padding), each (rows, width).
+    Posts and prompts are drawn at random: predicting them teaches nothing and costs most of the loss.
     """
-    rows: list[list[int]] = []
-    open_rows: list[list[int]] = []
-    for document in encoded:
-        tokens = list(document[:width])
-        row = next((row for row in open_rows if len(row) + len(tokens) <= width), None)
+    header = tokenizer(f"{TURN_START}assistant\n", add_special_tokens=False)["input_ids"]
+    end = tokenizer.eos_token_id
+    labels, inside = [], False
+    for index, token in enumerate(tokens):
+        inside = inside or list(tokens[index - len(header) : index]) == header
+        labels.append(token if inside else IGNORED)
+        inside = inside and token != end
+    return labels
+
+
+def pack(documents: Sequence[tuple[Sequence[int], Sequence[int]]], width: int) -> dict[str, NDArray[np.int64]]:
+    """Whole documents (tokens, labels) into rows of `width` tokens, first fit in order; longer documents are cut.
+
+    Returns `input_ids` (0 on padding), `labels` (-100 there) and `position_ids`, each (rows, width). Positions start again with
+    every document, which is how transformers knows that no document may attend to its neighbours in the row.
+    """
+    rows: list[list[tuple[int, int, int]]] = []
+    for tokens, labels in documents:
+        triples = list(zip(tokens[:width], labels[:width], range(width), strict=False))
+        row = next((row for row in rows[-OPEN_ROWS:] if len(row) + len(triples) <= width), None)
         if row is None:
-            row = []
-            rows.append(row)
-            open_rows = [*open_rows[-7:], row]
-        row.extend(tokens)
-    ids = np.full((len(rows), width), pad)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = row
-        mask[index, : len(row)] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": np.where(mask == 1, ids, IGNORED)}
+            rows.append(row := [])
+        row.extend(triples)
+    padded = [row + [(0, IGNORED, position) for position in range(width - len(row))] for row in rows]
+    ids, labels_, positions = np.moveaxis(np.array(padded, dtype=np.int64), 2, 0)
+    return {"input_ids": ids, "labels": labels_, "position_ids": positions}

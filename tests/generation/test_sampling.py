@@ -11,7 +11,13 @@ from polymlops.config.slices import sample_spec
 from polymlops.errors import InputError
 from polymlops.generation.sampling import SCHEMA, Sampler, sample_arm
 
-SMALL = ("sampling.n=4", "sampling.prompts=6", "sampling.shard_prompts=2", "sampling.max_new_tokens=16", "evaluation.ks=[1]")
+SMALL = (
+    "sampling.n=4",
+    "sampling.prompts=6",
+    "sampling.shard_prompts=2",
+    "sampling.max_new_tokens=16",
+    "evaluation.ks=[1]",
+)
 
 
 def spec_of(arm, *overrides):

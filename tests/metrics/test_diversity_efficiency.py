@@ -36,13 +36,15 @@ def test_der_bounds_are_reached():
     assert diversity_efficiency_ratio(collapsed)[10] == pytest.approx(der_bounds(collapsed)[10].low)
     lucky = {1: 0.1, 10: 1.0}
     assert diversity_efficiency_ratio(lucky)[10] == pytest.approx(der_bounds(lucky)[10].high)
+    weak = {1: 0.01, 10: 0.05}
+    assert der_bounds(weak)[10].high == 1
     strong = {1: 0.5, 10: 1.0}
     assert der_bounds(strong)[10].high == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("p", "der"), [(0.01, 0.96), (0.3, 0.32), (0.9, 0.11)])
 def test_a_weaker_model_has_a_higher_der(p, der):
-    # ESTIMATORS section 2: i.i.d. samples, k = 10.
+    # Independent samples of equally hard prompts, k = 10.
     curve = {1: p, 10: 1 - (1 - p) ** 10}
     assert diversity_efficiency_ratio(curve)[10] == pytest.approx(der, abs=0.005)
 

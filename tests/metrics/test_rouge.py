@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -41,6 +42,19 @@ def test_long_texts_equal_rouge_score():
     texts = [" ".join(rng.choice(VOCABULARY[:8], size=size)) for size in (63, 64, 65, 130, 200, 1)]
     peer = RougeScorer(["rougeL"])
     pairs = [(a, b) for a in texts for b in texts]
+    expected = [peer.score(b, a)["rougeL"].fmeasure for a, b in pairs]
+    result = rouge_l([a for a, _ in pairs], [b for _, b in pairs])
+    np.testing.assert_allclose(result.fmeasure_M, expected, rtol=1e-9)
+
+
+def test_words_missing_from_whole_stretches_of_a_long_text_equal_rouge_score():
+    # More than two machine words of positions, some without any match: a carry must pass through them.
+    rng = np.random.default_rng(1)
+    stretches = [["x"] * 64, ["y"] * 64, ["z", "x"] * 32, ["y", "z"] * 32]
+    texts = [" ".join(word for i in rng.integers(0, 4, size=4) for word in stretches[i]) for _ in range(8)]
+    texts = [text[: int(rng.integers(300, len(text)))] for text in texts]
+    peer = RougeScorer(["rougeL"])
+    pairs = list(itertools.permutations(texts, 2))
     expected = [peer.score(b, a)["rougeL"].fmeasure for a, b in pairs]
     result = rouge_l([a for a, _ in pairs], [b for _, b in pairs])
     np.testing.assert_allclose(result.fmeasure_M, expected, rtol=1e-9)

@@ -62,6 +62,20 @@ def test_many_tokens_do_not_collide():
     assert decoded(texts, whitespace) == numbered([text.split() for text in texts])
 
 
+def test_tokens_of_one_hash_are_told_apart():
+    # Published collisions of 64-bit FNV-1a, checked in the first line.
+    for pair in (["8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"], ["7mohtcOFVz", "c1E51sSEyx"]):
+        assert fnv_1a(pair[0]) == fnv_1a(pair[1])
+        assert decoded([" ".join(pair * 2)], whitespace) == [[0, 1, 0, 1]]
+
+
+def fnv_1a(text):
+    value = 14695981039346656037
+    for byte in text.encode():
+        value = (value ^ byte) * 1099511628211 % 2**64
+    return value
+
+
 def test_words_separate_punctuation():
     assert words("Don't stop_me, now!") == ["don", "'", "t", "stop_me", ",", "now", "!"]
     assert alphanumeric("Über 9,000 naïve") == ["ber", "9", "000", "na", "ve"]

@@ -51,7 +51,7 @@ class Book:
 def migrated(tmp_path_factory) -> Path:
     """A SQLite file with MLflow's tables; making them takes seconds, copying them nothing."""
     folder = tmp_path_factory.mktemp("migrated")
-    open_store(tracking_uri(None, folder), folder)
+    open_store(tracking_uri(None, folder))
     return folder / "mlflow.db"
 
 
@@ -59,7 +59,7 @@ def migrated(tmp_path_factory) -> Path:
 def book(tmp_path, migrated) -> Book:
     (tmp_path / "mlflow.db").write_bytes(migrated.read_bytes())
     uri = tracking_uri(None, tmp_path)
-    client = open_store(uri, tmp_path)
+    client = open_store(uri)
     experiment = open_experiment(client, "test", artifact_folder(uri, tmp_path))
     parent = begin_run(client, experiment, {"mlflow.runName": "roadmap"}, {})
     context = RunContext(tracking_uri=uri, experiment_id=experiment, parent_run_id=parent, output_dir=tmp_path)

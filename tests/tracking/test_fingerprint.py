@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import tasks
 from polymlops.tracking.fingerprint import (
     LIBRARY,
     SourceTree,
@@ -80,7 +81,7 @@ def test_versions_of_numeric_packages_count(tree, monkeypatch):
 
 
 def test_real_stage_reaches_its_library_and_no_tracking():
-    source = Path("tasks/preparation.py").read_text()
+    source = Path(tasks.__file__).with_name("preparation.py").read_text()
     reached = reached_modules([source], LIBRARY)
     assert {"polymlops.data.preparation", "polymlops.data.world_posts", "polymlops.training.pretraining"} <= reached
     assert not {module for module in reached if module.split(".")[1:2] in (["config"], ["tracking"], ["errors"])}

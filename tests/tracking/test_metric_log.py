@@ -53,5 +53,5 @@ def test_refusing_store_stops_nothing_before_the_end(book, run_id, monkeypatch, 
     database.rmdir()
     database.with_suffix(".away").rename(database)
     log({"a": 2.0}, 1)
-    history = open_store(book.context.tracking_uri, book.context.output_dir).get_metric_history(run_id, "a")
+    history = open_store(book.context.tracking_uri).get_metric_history(run_id, "a")
     assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 2.0)]

@@ -99,7 +99,9 @@ def test_the_sampled_surrogate_converges_to_the_exact_gradient():
 
 def test_the_detached_control_has_no_gradient():
     policy = CategoricalPolicy([0.3, -0.5, 0.1, 0.8])
-    term = DiversityTerm(PolychromicConfig(samples=4, detached=True), lambda tokens: f"word{tokens[0]}", _table_distances)
+    term = DiversityTerm(
+        PolychromicConfig(samples=4, detached=True), lambda tokens: f"word{tokens[0]}", _table_distances
+    )
     result = term.step(policy, [[0]] * 8, seed=1, step=0)
     assert not result.surrogate.requires_grad
     assert result.surrogate.item() == pytest.approx(-result.diversity)
@@ -148,7 +150,9 @@ def test_a_step_leaves_the_random_state_and_the_mode_alone(tiny_model):
     tiny_model.eval()
 
 
-@pytest.mark.parametrize(("text", "junk"), [("", True), ("  ", True), ("ha ha ha ha ha ha", True), ("\ufffd b c d", True)])
+@pytest.mark.parametrize(
+    ("text", "junk"), [("", True), ("  ", True), ("ha ha ha ha ha ha", True), ("\ufffd b c d", True)]
+)
 def test_junk(text, junk):
     assert is_junk(text) is junk
     assert not is_junk("try to keep the mug near the garden until monday.")

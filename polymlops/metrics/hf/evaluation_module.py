@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from polymlops.errors import MetricError
+
 # What one prompt brings along: a list with one entry a candidate, or one string.
 Kind = Literal["strings", "booleans", "numbers", "string"]
 
@@ -79,12 +81,12 @@ def _fitting(given: Mapping[str, Any], inputs: Sequence[Mapping[str, Kind]]) -> 
     """
     for name in inputs[0]:
         if given.get(name) is None:
-            raise ValueError(f"{name} is missing")
+            raise MetricError(f"{name} is missing")
     for columns in inputs:
         if all(_fits(row, kind) for name, kind in columns.items() for row in given[name]):
             return columns
     wanted = " or ".join(str(dict(columns)) for columns in inputs)
-    raise ValueError(f"every row of a batch must be {wanted}, as in the first batch; given: {dict(given)!r:.300}")
+    raise MetricError(f"every row of a batch must be {wanted}, as in the first batch; given: {dict(given)!r:.300}")
 
 
 def _fits(row: Any, kind: Kind) -> bool:

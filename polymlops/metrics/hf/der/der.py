@@ -22,7 +22,7 @@ from polymlops.metrics.diversity_efficiency import (
 from polymlops.metrics.hf.evaluation_module import evaluation_module
 from polymlops.metrics.pass_at_k import pass_at_k_curve
 
-CITATION = "polymlops, ESTIMATORS section 2"
+CITATION = "pass@k: Chen et al. 2021, arXiv:2107.03374; the ratio, its bounds and coverage efficiency: polymlops"
 
 
 def compute(predictions: list[list[bool]], k: Sequence[int] = (1, 5, 10)) -> dict[str, float]:
