@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.score_options import compare_options, score_options
+
 if TYPE_CHECKING:
     from polymlops.config.schema import ExperimentConfig
 
@@ -76,6 +78,31 @@ def ui(profile: str, overrides: tuple[str, ...], prefect_port: int, mlflow_port:
 
     with exit_codes():
         ui_command(_config(profile, overrides), prefect_port, mlflow_port)
+
+
+@main.command()
+@score_options
+def score(**options: Any) -> None:
+    """Score anyone's candidates: JSON lines (plain or .gz) or parquet, one candidate a row.
+
+    Columns: prompt_id or task_id; text or completion. Optional: passed, quality, selector_*, arm, seed, sample_id.
+    """
+    from flows.commands import exit_codes
+    from flows.scoring import ScoreRequest, score_command
+
+    with exit_codes():
+        score_command(ScoreRequest(**options))
+
+
+@main.command()
+@compare_options
+def compare(**options: Any) -> None:
+    """Compare arms on the same prompts: files of candidates, or MLflow runs with scores, by their id."""
+    from flows.commands import exit_codes
+    from flows.scoring import CompareRequest, compare_command
+
+    with exit_codes():
+        compare_command(CompareRequest(**options))
 
 
 def _config(profile: str, overrides: tuple[str, ...]) -> ExperimentConfig:

@@ -17,7 +17,7 @@ from polymlops.tracking.fingerprint import folder_fingerprint
 from polymlops.tracking.plans import PlanContext
 from polymlops.tracking.roadmaps import roadmap_run
 from polymlops.tracking.stages import RunContext
-from tasks.policy import StageRunner
+from tasks.policy import StageRunner, retrying
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Reference)
@@ -34,7 +34,7 @@ def in_process(context: RunContext, retries: int) -> Call:
     """Each stage is a Prefect task of the flow that runs here."""
 
     def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        state = task.with_options(retries=retries)(context, *args, **kwargs, return_state=True)
+        state = retrying(task, retries)(context, *args, **kwargs, return_state=True)
         return cast(R, state.result())
 
     return call

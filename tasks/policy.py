@@ -71,9 +71,16 @@ def stage_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, 
             task_run_name=run_name,
             cache_policy=NO_CACHE,  # the ledger in MLflow remembers; two caches could disagree
             persist_result=False,
-            retry_delay_seconds=exponential_backoff(backoff_factor=2),
             retry_jitter_factor=0.5,
             retry_condition_fn=may_retry,
         )
 
     return decorate
+
+
+def retrying(task: Task[P, State[T]], retries: int) -> Task[P, State[T]]:
+    """The task with that many retries, two seconds and then twice as long apart.
+
+    Prefect computes the delays when it is told the number of retries, so both are told together.
+    """
+    return task.with_options(retries=retries, retry_delay_seconds=exponential_backoff(backoff_factor=2))

@@ -95,7 +95,7 @@ class LoraConfig(Section):
     """The adapter."""
 
     r: int = Field(16, ge=1, description="rank")
-    alpha: float = Field(16, gt=0, description="Delta W is scaled by alpha / r")
+    alpha: int = Field(16, ge=1, description="Delta W is scaled by alpha / r")
     dropout: float = Field(0.1, ge=0, lt=1)
     target_modules: tuple[str, ...] = ALL_LINEAR
 

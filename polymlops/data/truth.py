@@ -1,4 +1,4 @@
-"""The embedded world's verdict on any text for a post of a prepared dataset. Scoring and dynamics ask; no training loss does."""
+"""The embedded world's verdict on any text for a post of a dataset: for scores and dynamics, never for a loss."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from polymlops.data.world_stories import story_documents
 Kind = Literal["social", "story", "program"]
 Role = Literal["user", "assistant"]
 
-KIND_SHARES: dict[Kind, float] = {"social": 0.45, "story": 0.15, "program": 0.4}
-SINGLE_TURN = 0.75
+KIND_SHARES: dict[Kind, float] = {"social": 0.5, "story": 0.12, "program": 0.38}
+SINGLE_TURN = 0.65
 FEW_SHOT_EXAMPLES = 3
 ITEM_RIGHT_SINGLE, ITEM_RIGHT_FEW_SHOT = 0.75, 0.95
 

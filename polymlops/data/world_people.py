@@ -28,7 +28,7 @@ PASS_THRESHOLD = 0.75
 SKEW: dict[str, float] = {"agreement": 0.38, "joke": 0.27}
 REST_OF_SKEW = 0.35 / 6
 ITEM_RIGHT, ITEM_NEAR = 0.9, 0.07  # else an item of another topic
-REGISTER_COPIED = 0.5  # else any register, the matching one included
+REGISTER_COPIED = 0.8  # else any register, the matching one included
 RELEVANCE_SAME_ITEM, RELEVANCE_SAME_TOPIC = 1.0, 0.4
 
 
@@ -39,8 +39,8 @@ class LikesModel:
     intercept: float = 0.0
     slope: float = 5.0
     author_sd: float = 0.2
-    post_sd: float = 0.25
-    noise_sd: float = 0.3
+    post_sd: float = 0.2
+    noise_sd: float = 0.2
 
     @property
     def total_sd(self) -> float:

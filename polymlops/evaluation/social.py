@@ -1,4 +1,4 @@
-"""The stage that scores a sample set of social replies: true quality of every candidate, diversity within every prompt."""
+"""The stage that scores social replies: true quality of every candidate, diversity within every prompt."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ SCORES = {
 def score_samples(spec: ScoreSpec, samples: Path, dataset: Path, base: Path, job: Job) -> dict[str, float]:
     """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
 
-    `passed` is true quality at or above the world's threshold, under the named version of the quality. Selectors are what
-    could rank candidates without the truth: `selector_logprob` (mean log-probability a token), `selector_length`.
+    `passed` is true quality at or above the world's threshold, under the named version of the quality. Selectors are
+    what could rank candidates without the truth: `selector_logprob` (mean log-probability a token),
+    `selector_length`.
 
     Raises:
         InputError: the samples answer prompts of another dataset.
@@ -75,7 +76,9 @@ def _diversity(frame: pl.DataFrame, scores: pl.DataFrame, encoder: Any) -> pl.Da
         intents = scores["intent"].gather(rows_of_prompt).drop_nulls()
         texts = frame["text"].gather(rows_of_prompt).to_list()
         embeddings_KD = embeddings_ND[rows_of_prompt]
-        rows.append({"prompt_id": prompt_id, "distinct_intents": float(intents.n_unique())} | _within(texts, embeddings_KD))
+        rows.append(
+            {"prompt_id": prompt_id, "distinct_intents": float(intents.n_unique())} | _within(texts, embeddings_KD)
+        )
     return pl.DataFrame(rows)
 
 
@@ -98,7 +101,11 @@ def _groups(frame: pl.DataFrame) -> list[tuple[str, list[int]]]:
 def _summary(spec: ScoreSpec, scores: pl.DataFrame, diversity: pl.DataFrame) -> dict[str, float]:
     """Means over prompts under stable names; intervals come with the report, which sees all arms."""
     by_prompt = scores.group_by("prompt_id", maintain_order=True).agg(
-        pl.len().alias("n"), pl.col("passed").sum(), pl.col("quality").mean(), pl.col("intent"), pl.col("well_formed").mean()
+        pl.len().alias("n"),
+        pl.col("passed").sum(),
+        pl.col("quality").mean(),
+        pl.col("intent"),
+        pl.col("well_formed").mean(),
     )
     curve = pass_at_k_curve(by_prompt["n"].to_numpy(), by_prompt["passed"].to_numpy(), spec.ks)
     intents_PK = [[intent if intent else "" for intent in row] for row in by_prompt["intent"].to_list()]

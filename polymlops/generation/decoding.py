@@ -1,8 +1,9 @@
-"""Sampling n candidates for each prompt: the prompt is computed once, finished rows leave the batch, draws belong to the prompt.
+"""Sampling n candidates for each prompt: it is computed once, finished rows leave the batch, draws belong to it.
 
-Every (prompt, candidate, position) has its own uniform number from a generator keyed by the prompt, and tokens are drawn by
-inverting the distribution function in float64. What a prompt gets therefore does not depend on the other prompts or on how
-many are decoded together, but for last-bit differences of the matrix products (a draw within about 1e-6 of a boundary).
+Every (prompt, candidate, position) has its own uniform number from a generator keyed by the prompt, and tokens are
+drawn by inverting the distribution function in float64. What a prompt gets therefore does not depend on the other
+prompts or on how many are decoded together, but for last-bit differences of the matrix products (a draw within about
+1e-6 of a boundary).
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class Decoding:
 class Candidate:
     """One sampled continuation.
 
-    `tokens` ends with the end token where `finished`. `logprob` is its log-probability under the model itself (temperature
-    1, nothing cut off), end token included; `entropy` the mean over positions of the model's entropy, in nats.
+    `tokens` ends with the end token where `finished`. `logprob` is its log-probability under the model itself
+    (temperature 1, nothing cut off), end token included; `entropy` the mean over positions of the model's entropy, in
+    nats.
     """
 
     tokens: tuple[int, ...]
@@ -92,49 +94,90 @@ def _decode(
 ) -> list[Candidate]:
     import torch
 
-    ids, mask = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    first = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
-    cache = first.past_key_values
-    cache.batch_repeat_interleave(n)
-    logits = first.logits[:, -1].repeat_interleave(n, 0)
-    mask = mask.repeat_interleave(n, 0)
     ends = torch.tensor(end_tokens(model))
-
-    count = len(prompts) * n
-    tokens = torch.full((count, decoding.max_new_tokens), -1)
-    logprob, entropy = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
-    length, finished = torch.zeros(count, dtype=torch.long), torch.zeros(count, dtype=torch.bool)
-    active = torch.arange(count)  # rows of the results that are still being decoded
-    position = mask.sum(1)
+    batch = _Batch(model, prompts, n)
+    results = _Results(len(prompts) * n, decoding.max_new_tokens)
+    active = torch.arange(len(prompts) * n)  # rows of the results that are still being decoded
     for step in range(decoding.max_new_tokens):
-        log_probs = torch.log_softmax(logits.double(), -1)
+        log_probs = torch.log_softmax(batch.logits.double(), -1)
         drawn = _draw(log_probs, decoding, draws_RT[active, step])
-        tokens[active, step] = drawn
-        logprob[active] += log_probs.gather(1, drawn[:, None])[:, 0]
-        entropy[active] -= (log_probs.exp() * log_probs).sum(1)
-        length[active] = step + 1
         ended = torch.isin(drawn, ends)
-        finished[active] = ended
+        results.record(active, step, drawn, log_probs, ended)
         if ended.all() or step + 1 == decoding.max_new_tokens:
             break
         if ended.any():
             keep = (~ended).nonzero()[:, 0]
-            cache.batch_select_indices(keep)
-            active, drawn, mask, position = active[keep], drawn[keep], mask[keep], position[keep]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        step_out = model(
+            batch.keep(keep)
+            active, drawn = active[keep], drawn[keep]
+        batch.advance(drawn)
+    return results.candidates()
+
+
+class _Batch:
+    """The rows being decoded: their cache, mask, positions and next-token logits."""
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], n: int) -> None:
+        ids, mask = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        first = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+        self.model = model
+        self.cache = first.past_key_values
+        self.cache.batch_repeat_interleave(n)
+        self.logits = first.logits[:, -1].repeat_interleave(n, 0)
+        self.mask = mask.repeat_interleave(n, 0)
+        self.position = self.mask.sum(1)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop all rows but these."""
+        self.cache.batch_select_indices(rows)
+        self.mask, self.position = self.mask[rows], self.position[rows]
+
+    def advance(self, drawn: torch.Tensor) -> None:
+        """Append one token to every row."""
+        import torch
+
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], 1)
+        self.logits = self.model(
             input_ids=drawn[:, None],
-            attention_mask=mask,
-            position_ids=position[:, None],
-            past_key_values=cache,
+            attention_mask=self.mask,
+            position_ids=self.position[:, None],
+            past_key_values=self.cache,
             use_cache=True,
-        )
-        logits, position = step_out.logits[:, -1], position + 1
-    return [
-        Candidate(tuple(row[:size].tolist()), float(score), float(spread) / size, bool(done))
-        for row, size, score, spread, done in zip(tokens, length.tolist(), logprob, entropy, finished, strict=True)
-    ]
+        ).logits[:, -1]
+        self.position = self.position + 1
+
+
+class _Results:
+    """What has been drawn so far, a row a candidate."""
+
+    def __init__(self, count: int, width: int) -> None:
+        import torch
+
+        self.tokens = torch.full((count, width), -1)
+        self.logprob = torch.zeros(count, dtype=torch.float64)
+        self.entropy = torch.zeros(count, dtype=torch.float64)
+        self.length = torch.zeros(count, dtype=torch.long)
+        self.finished = torch.zeros(count, dtype=torch.bool)
+
+    def record(
+        self, rows: torch.Tensor, step: int, drawn: torch.Tensor, log_probs: torch.Tensor, ended: torch.Tensor
+    ) -> None:
+        """Note the token of each row at a step, drawn from the model's `log_probs`."""
+        import torch
+
+        self.tokens[rows, step] = drawn
+        self.logprob[rows] += log_probs.gather(1, drawn[:, None])[:, 0]
+        self.entropy[rows] += torch.special.entr(log_probs.exp()).sum(1)
+        self.length[rows] = step + 1
+        self.finished[rows] = ended
+
+    def candidates(self) -> list[Candidate]:
+        """The rows as records."""
+        columns = (self.tokens.tolist(), self.length.tolist(), self.logprob.tolist(), self.entropy.tolist())
+        return [
+            Candidate(tuple(row[:size]), logprob, entropy / size, done)
+            for row, size, logprob, entropy, done in zip(*columns, self.finished.tolist(), strict=True)
+        ]
 
 
 def _draw(log_probs: torch.Tensor, decoding: Decoding, draws: torch.Tensor) -> torch.Tensor:

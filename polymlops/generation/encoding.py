@@ -20,4 +20,11 @@ def encode_chat(tokenizer: PreTrainedTokenizerFast, messages: Sequence[dict[str,
 def decode_candidate(tokenizer: PreTrainedTokenizerFast, candidate: Candidate) -> str:
     """The text of a candidate without its end token, white space at the ends removed."""
     tokens = candidate.tokens[:-1] if candidate.finished else candidate.tokens
-    return tokenizer.decode(list(tokens)).strip()
+    return decode(tokenizer, tokens).strip()
+
+
+def decode(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
+    """The text of tokens, exactly."""
+    text = tokenizer.decode(list(tokens))
+    assert isinstance(text, str)  # transformers types it for batches too
+    return text

@@ -50,7 +50,9 @@ def sample_arm(spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path
 
     prompts = prompts_of(dataset, "test", spec.sampling.prompts, spec.sampling.seed)
     shards = _shards(prompts, spec.sampling.shard_prompts)
-    missing = [(path, part) for path, part in ((job.scratch / name, part) for name, part in shards) if not path.exists()]
+    missing = [
+        (path, part) for path, part in ((job.scratch / name, part) for name, part in shards) if not path.exists()
+    ]
     total = len(prompts) * spec.sampling.n
     done = total - spec.sampling.n * sum(len(part) for _, part in missing)
     if missing:

@@ -40,7 +40,7 @@ def collapse_point(curve: Mapping[int, float], threshold: float = 0.01) -> Colla
     _check_threshold(threshold)
     if len(ks) < 2:
         return CollapsePoint(None, "one k only: a gain needs two", threshold)
-    found = float(_collapse_ks(ks, values_M[None, :], threshold)[0])
+    found = float(collapse_ks(ks, values_M[None, :], threshold)[0])
     if math.isinf(found):
         return CollapsePoint(None, f"beyond n: at k = {ks[-1]} the curve still gains {threshold} or more", threshold)
     return CollapsePoint(int(found), f"after k = {int(found)} each candidate adds less than {threshold}", threshold)
@@ -68,14 +68,17 @@ def bootstrap_collapse_point(
     point = collapse_point(dict(zip(draws.ks.tolist(), draws.mean_M.tolist(), strict=True)), threshold)
     if smallest < 2:
         return point
-    ks_R = _collapse_ks(draws.ks, draws.means_RM, threshold)
+    ks_R = collapse_ks(draws.ks, draws.means_RM, threshold)
     # A collapse point is a whole number or infinite: an interpolated quantile would be neither.
     low, high = np.quantile(ks_R, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return CollapsePoint(point.k, point.reason, threshold, float(low), float(high))
 
 
-def _collapse_ks(ks: Ints, values_RM: Floats, threshold: float) -> Floats:
-    """Collapse k of each row, infinity where its last gain is not below the threshold."""
+def collapse_ks(ks: Ints, values_RM: Floats, threshold: float) -> Floats:
+    """Collapse k of each row of curves over `ks`, infinity where its last gain is not below the threshold.
+
+    The form that a bootstrap applies to resampled curves.
+    """
     flat_RM = np.diff(values_RM, axis=1) / np.diff(ks) < threshold
     # Length of the run of flat gains at the end of each row.
     run_R = np.where(flat_RM.all(axis=1), flat_RM.shape[1], (~flat_RM[:, ::-1]).argmax(axis=1))

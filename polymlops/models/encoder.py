@@ -1,7 +1,8 @@
-"""The sentence encoder behind semantic distances: a real sentence-transformers model, small enough to train in a second.
+"""The sentence encoder behind semantic distances: a real sentence-transformers model that trains in a second.
 
-Token vectors are a latent semantic analysis of the corpus (idf-weighted token-by-document counts, truncated SVD), served by
-`StaticEmbedding`: the mean of a text's token vectors. Wording that the corpus uses in the same texts lies together.
+Token vectors are a latent semantic analysis of the corpus (idf-weighted token-by-document counts, truncated SVD),
+served by `StaticEmbedding`: the mean of a text's token vectors. Wording that the corpus uses in the same texts lies
+together.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polymlops.errors import InputError
 
@@ -17,7 +17,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load a tokenizer that pads on the left, as sampling needs it."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, padding_side="left")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    return tokenizer
 
 
 def load_base(folder: Path) -> PreTrainedModel:

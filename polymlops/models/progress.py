@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer
 
 
 class QuietProgress(ProgressCallback):
@@ -15,6 +15,7 @@ class QuietProgress(ProgressCallback):
 
 
 def use_quiet_progress(trainer: Trainer) -> None:
-    """Put the quiet bar in the place of the default one."""
+    """Put the quiet bar in the place of the default ones."""
     trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)  # what transformers takes where its bars are off
     trainer.add_callback(QuietProgress)

@@ -12,7 +12,7 @@ from polymlops.data.world_judge import program_passes
 from polymlops.data.world_programs import programs
 from polymlops.data.world_replies import is_well_formed
 from polymlops.generation.decoding import Decoding, prompt_key, sample_candidates
-from polymlops.generation.encoding import decode_candidate, encode_chat
+from polymlops.generation.encoding import decode, decode_candidate, encode_chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -41,7 +41,7 @@ def program_pass_at_1(model: Any, tokenizer: PreTrainedTokenizerFast, seed: int)
     return float(
         np.mean(
             [
-                program_passes(problem, tokenizer.decode(list(item.tokens[:-1] if item.finished else item.tokens)))
+                program_passes(problem, decode(tokenizer, item.tokens[:-1] if item.finished else item.tokens))
                 for problem, group in zip(problems, groups, strict=True)
                 for item in group
             ]

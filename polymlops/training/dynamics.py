@@ -1,7 +1,7 @@
 """Diversity while training goes on: every N optimizer steps, candidates for held-out prompts are sampled and measured.
 
-Draws come from generators keyed by the prompt, so the random state of training is not touched: a run with and one without
-dynamics end in the same weights.
+Draws come from generators keyed by the prompt, so the random state of training is not touched: a run with and one
+without dynamics end in the same weights.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class DynamicsProbe:
     truth: Truth
 
     @classmethod
-    def create(
-        cls, spec: AdapterSpec, base: Path, dataset: Path, tokenizer: PreTrainedTokenizerFast
-    ) -> DynamicsProbe:
+    def create(cls, spec: AdapterSpec, base: Path, dataset: Path, tokenizer: PreTrainedTokenizerFast) -> DynamicsProbe:
         """Take prompts of the validation split, which no training reads."""
         from polymlops.models.encoder import load_encoder
 

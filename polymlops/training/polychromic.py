@@ -2,21 +2,22 @@
 
     L = CE(reference reply) - lambda * E[D(Y)],   Y = (y_1 .. y_n) drawn from the policy,   D = mean pairwise distance
 
-D of sampled text is a constant to autograd, so its gradient comes from the score function, with the set without y_i as the
-baseline of y_i (it does not depend on y_i, so it adds no bias and removes most of the variance):
+D of sampled text is a constant to autograd, so its gradient comes from the score function, with the set without y_i
+as the baseline of y_i (it does not depend on y_i, so it adds no bias and removes most of the variance):
 
     A_i = D(Y) - D(Y without i) = (2/n) [mean_{j != i} d_ij - D(Y without i)]
     grad E[D] = E[ sum_i A_i grad log pi(y_i | x) ]
 
-The surrogate is the sum over i (not the mean: constant 1), averaged over prompts. log pi sums over the tokens of the sample,
-end token included, under the temperature of the sampling. Truncated samples and junk count neither in D nor in the loss; the
-set is then the remaining ones.
+The surrogate is the sum over i (not the mean: constant 1), averaged over prompts. log pi sums over the tokens of the
+sample, end token included, under the temperature of the sampling. Truncated samples and junk count neither in D nor
+in the loss; the set is then the remaining ones.
 
 Source: ESTIMATORS of the project, section 4; leave-one-out baseline as in Kool et al. 2019 (RLOO).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,8 @@ class SetAdvantages:
 def set_advantages(distances_NN: NDArray[np.float64], valid_N: NDArray[np.bool_]) -> SetAdvantages:
     """D(Y) over the valid members and A_i = D(Y) - D(Y without i).
 
-    D of fewer than two members is 0 by convention (a lone candidate offers no choice), so that the pair case n = 2 keeps
-    a signal; a set with fewer than two valid members has no advantages and its diversity is NaN.
+    D of fewer than two members is 0 by convention (a lone candidate offers no choice), so that the pair case n = 2
+    keeps a signal; a set with fewer than two valid members has no advantages and its diversity is NaN.
     """
     index = np.flatnonzero(valid_N)
     m = len(index)
@@ -74,7 +75,7 @@ def lexical_distances(texts: Sequence[str]) -> NDArray[np.float64]:
 
 def _grams(text: str) -> set[tuple[str, ...]]:
     words = text.lower().split()
-    return {(word,) for word in words} | set(zip(words, words[1:], strict=False))
+    return {(word,) for word in words} | set(itertools.pairwise(words))
 
 
 def cosine_distances(embeddings_KD: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -125,7 +126,9 @@ class DiversityStep:
 class DiversityTerm:
     """Samples sets from the policy and turns their diversity into a loss. Holds no state between steps."""
 
-    def __init__(self, config: PolychromicConfig, decode: Callable[[Sequence[int]], str], distances: DistanceFunction):
+    def __init__(
+        self, config: PolychromicConfig, decode: Callable[[Sequence[int]], str], distances: DistanceFunction
+    ) -> None:
         self.config = config
         self.decode = decode
         self.distances = distances
@@ -134,7 +137,8 @@ class DiversityTerm:
     def step(self, model: Any, prompts: Sequence[Sequence[int]], seed: int, step: int) -> DiversityStep:
         """The term for these prompts at an optimizer step; leaves every random state of torch as it found it.
 
-        The policy that is sampled and the one that is differentiated are the same: both in evaluation mode (no dropout).
+        The policy that is sampled and the one that is differentiated are the same: both in evaluation mode (no
+        dropout).
         """
         was_training = model.training
         model.eval()
@@ -159,7 +163,9 @@ class DiversityTerm:
 
     def _advantages(self, group: Sequence[Candidate]) -> SetAdvantages:
         texts = [self.decode(candidate.tokens[:-1] if candidate.finished else candidate.tokens) for candidate in group]
-        valid_N = np.array([candidate.finished and not is_junk(text) for candidate, text in zip(group, texts, strict=True)])
+        valid_N = np.array(
+            [candidate.finished and not is_junk(text) for candidate, text in zip(group, texts, strict=True)]
+        )
         return set_advantages(self.distances(texts), valid_N)
 
     def _surrogate(

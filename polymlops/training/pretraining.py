@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymlops.config.schema import BaseModelConfig
-from polymlops.data.splits import SPLITS
 from polymlops.data.prompts import load_split
+from polymlops.data.splits import SPLITS
 from polymlops.data.world_documents import Document, pretraining_documents
 from polymlops.errors import DataQualityError
 from polymlops.models.base import create_base_model
@@ -82,17 +82,18 @@ def _pretrain(
     transformers.set_seed(config.seed)
     encoded = [encode_document(document, tokenizer) for document in documents]
     rows = pack([(tokens, answer_labels(tokens, tokenizer)) for tokens in encoded], config.context)
+    model = create_base_model(config, tokenizer)
     trainer = transformers.Trainer(
-        model=create_base_model(config, tokenizer),
+        model=model,
         args=_arguments(config, job.scratch / "checkpoints"),
         train_dataset=Dataset.from_dict(rows).with_format("torch"),
-        optimizer_cls_and_kwargs=(lambda: MuonAdamW, {"learning_rate": config.learning_rate}),
+        optimizers=(MuonAdamW(model, config.learning_rate), None),  # the trainer makes the schedule
         callbacks=[MarkComplete(), HistoryCallback(job.log)],
     )
     use_quiet_progress(trainer)
     checkpoint = latest_complete(job.scratch / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return trainer.model.eval()
+    return model.eval()
 
 
 def _arguments(config: BaseModelConfig, checkpoints: Path) -> Any:
@@ -139,8 +140,9 @@ def answer_labels(tokens: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> 
 def pack(documents: Sequence[tuple[Sequence[int], Sequence[int]]], width: int) -> dict[str, NDArray[np.int64]]:
     """Whole documents (tokens, labels) into rows of `width` tokens, first fit in order; longer documents are cut.
 
-    Returns `input_ids` (0 on padding), `labels` (-100 there) and `position_ids`, each (rows, width). Positions start again with
-    every document, which is how transformers knows that no document may attend to its neighbours in the row.
+    Returns `input_ids` (0 on padding), `labels` (-100 there) and `position_ids`, each (rows, width). Positions start
+    again with every document, which is how transformers knows that no document may attend to its neighbours in the
+    row.
     """
     rows: list[list[tuple[int, int, int]]] = []
     for tokens, labels in documents:

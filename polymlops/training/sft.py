@@ -1,18 +1,21 @@
 """The stage that trains an adapter: plain supervised fine-tuning, or polychromic with the diversity term on top.
 
-The baseline and `lambda = 0` take the same path, operation by operation. Evaluation loss is cross-entropy alone and samples
-nothing. A killed run goes on from its last complete checkpoint, with the same batches, learning rates and random states.
+The baseline and `lambda = 0` take the same path, operation by operation. Evaluation loss is cross-entropy alone and
+samples nothing. A killed run goes on from its last complete checkpoint, with the same batches, learning rates and
+random states.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polymlops.config.slices import AdapterSpec
 from polymlops.data.prompts import chat, load_split
 from polymlops.errors import TrainingError
+from polymlops.generation.encoding import decode
 from polymlops.models.checkpoints import MarkComplete, latest_complete
 from polymlops.models.loading import load_base, load_tokenizer, weights_digest
 from polymlops.models.progress import use_quiet_progress
@@ -52,9 +55,7 @@ def train_adapter(spec: AdapterSpec, base: Path, dataset: Path, job: Job) -> dic
     return {"train/eval_loss": float(final["eval_loss"])}
 
 
-def build_trainer(
-    spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokenizer: PreTrainedTokenizerFast
-) -> Any:
+def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokenizer: PreTrainedTokenizerFast) -> Any:
     """The TRL trainer of a spec, ready to train: TRL's SFTTrainer with the diversity term added in `compute_loss`."""
     import transformers
 
@@ -108,7 +109,7 @@ def _diversity_term(spec: AdapterSpec, base: Path, tokenizer: PreTrainedTokenize
         def distances(texts: Any) -> Any:
             return cosine_distances(embed(encoder, texts))
 
-    return DiversityTerm(spec.polychromic, tokenizer.decode, distances)
+    return DiversityTerm(spec.polychromic, partial(decode, tokenizer), distances)
 
 
 def _conversations(dataset: Path, split: str, limit: int | None = None) -> Dataset:

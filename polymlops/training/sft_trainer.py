@@ -29,14 +29,17 @@ class PolychromicTrainer(SFTTrainer):
     ) -> Any:
         """TRL's loss; in training, at a diversity step, plus the surrogate of the diversity term."""
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if not self._is_diversity_step(model):
+        if not model.training:
             return result
         loss, outputs = result if return_outputs else (result, None)
-        loss = loss + self._term(model, inputs, num_items_in_batch)
+        share = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
+        self._metrics["train"]["cross_entropy"].append(float(loss.detach()) * share)
+        if self._is_diversity_step():
+            loss = loss + self._term(model, inputs, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
-    def _is_diversity_step(self, model: Any) -> bool:
-        if self.diversity is None or not model.training:
+    def _is_diversity_step(self) -> bool:
+        if self.diversity is None:
             return False
         step = self.state.global_step
         first_micro_batch = step != self._diversity_step
@@ -53,6 +56,7 @@ class PolychromicTrainer(SFTTrainer):
         metrics["set_valid_share"].append(result.valid_share)
         metrics["advantage_spread"].append(result.advantage_spread)
         weight = config.lambda_ * config.every
+        metrics["diversity_loss"].append(weight * float(result.surrogate.detach()))
         # Where the trainer divides the loss by the accumulation steps itself, the term is given that factor back.
         scale = 1 if num_items_in_batch is not None else self.current_gradient_accumulation_steps
         return weight * scale * result.surrogate

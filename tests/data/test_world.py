@@ -28,7 +28,7 @@ from polymlops.data.world_people import LIKES, intent_probabilities
 
 # blake2b of the CSV of World(7).interactions(World(7).posts(40), 3) and of its truth frame, as `digest` below makes it,
 # first computed with numpy 2.4 on x86-64 Linux
-GOLDEN = "fdd453d84c7dbb4ffc503be9e6d29221"
+GOLDEN = "ded4c6d93a963fd36aebaebe28fdc088"
 DIGEST = """
 import hashlib
 from polymlops.data.world import World, truth_frame
@@ -142,7 +142,7 @@ def test_human_replies_are_skewed_as_stated(pairs):
     assert np.mean([reply.item == post.item for post, reply in parsed]) == pytest.approx(0.9, abs=0.012)
     assert np.mean([reply.topic == post.topic for post, reply in parsed]) == pytest.approx(0.97, abs=0.008)
     matched = [reply.register == REGISTER_OF_TONE[post.tone] for post, reply in parsed]
-    assert np.mean(matched) == pytest.approx(0.625, abs=0.02)
+    assert np.mean(matched) == pytest.approx(0.85, abs=0.02)
 
 
 def test_breadth_pays(pairs):

@@ -36,7 +36,7 @@ def test_kinds_and_shapes(documents):
         assert [role for role, _ in document.messages] == ["user", "assistant"] * (len(document.messages) // 2)
     lengths = [len(document.messages) for document in documents if document.kind == "social"]
     assert set(lengths) == {2, 8}
-    assert np.mean(np.array(lengths) == 2) == pytest.approx(0.55, abs=0.03)
+    assert np.mean(np.array(lengths) == 2) == pytest.approx(0.65, abs=0.03)
 
 
 def test_the_same_seed_gives_the_same_corpus(documents, held):

@@ -1,127 +1,27 @@
-"""Real processes on loopback, and one undisturbed smoke run a session that the other tests compare with."""
+"""One undisturbed smoke run a session, which the other tests compare with, and a shell for each test."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-FREE_OF_USER = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI")
-STEP_TIMEOUT_S = 240
-PROFILE = "/tmp/orch/small.yaml"
-
-
-def clean_environment(**extra: str) -> dict[str, str]:
-    """The environment without the user's servers, with this checkout importable from any folder."""
-    kept = {name: value for name, value in os.environ.items() if name not in FREE_OF_USER}
-    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | extra
-
-
-@dataclass
-class Started:
-    """A command under way; its output goes to files, so that no pipe can fill."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-
-    def wait(self, timeout: float = STEP_TIMEOUT_S) -> int:
-        """Exit code."""
-        return self.process.wait(timeout)
-
-    def kill(self, number: int = signal.SIGKILL) -> int:
-        """Send a signal and wait; gives the exit code."""
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait_for(self, condition: Callable[[], object], timeout: float = STEP_TIMEOUT_S) -> None:
-        """Wait until a condition holds while the command is still running."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.err}"
-            assert time.monotonic() < deadline, f"nothing after {timeout} s:\n{self.err}"
-            time.sleep(0.01)
-
-    @property
-    def out(self) -> str:
-        """Stdout so far."""
-        return (self.folder / "out").read_text()
-
-    @property
-    def err(self) -> str:
-        """Stderr so far."""
-        return (self.folder / "err").read_text()
-
-
-@dataclass
-class Shell:
-    """Starts commands in a folder of their own and ends, by pid, what is left of them."""
-
-    folder: Path
-    started: list[Started] = field(default_factory=list)
-
-    def start(self, *command: str, **environment: str) -> Started:
-        """Start a command."""
-        folder = self.folder / f"command-{len(self.started)}"
-        folder.mkdir(parents=True)
-        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=clean_environment(**environment),
-            )
-        self.started.append(Started(process, folder))
-        return self.started[-1]
-
-    def polymlops(self, *arguments: str, **environment: str) -> Started:
-        """Start the command line."""
-        return self.start(sys.executable, "-m", "flows.cli", *arguments, **environment)
-
-    def run(self, *arguments: str, **environment: str) -> tuple[int, Started]:
-        """Run the command line to its end."""
-        started = self.polymlops(*arguments, **environment)
-        return started.wait(), started
-
-    def close(self) -> None:
-        """End what still runs."""
-        for started in self.started:
-            if started.process.poll() is None:
-                started.kill(signal.SIGTERM)
+from processes import PROFILE, Shell, SmokeRun
 
 
 @pytest.fixture
 def shell(tmp_path) -> Iterator[Shell]:
-    shell = Shell(tmp_path / "shell")
-    yield shell
-    shell.close()
-
-
-@dataclass
-class SmokeRun:
-    """A finished smoke run."""
-
-    output_dir: Path
-    printed: str
-    seconds: float
+    with closing(Shell(tmp_path / "shell")) as shell:
+        yield shell
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory) -> Iterator[SmokeRun]:
-    """`polymlops run smoke`, undisturbed, through the console script's entry point."""
+def smoke(tmp_path_factory) -> SmokeRun:
+    """`polymlops run smoke --json`, undisturbed."""
     folder = tmp_path_factory.mktemp("smoke")
-    shell = Shell(folder / "shell")
     begin = time.monotonic()
-    code, done = shell.run("run", PROFILE, "--json", "--set", f"output_dir={folder / 'out'}")
-    assert code == 0, done.err
-    yield SmokeRun(folder / "out", done.out, time.monotonic() - begin)
-    shell.close()
+    with closing(Shell(folder / "shell")) as shell:
+        code, done = shell.run("run", PROFILE, "--json", "--set", f"output_dir={folder / 'out'}")
+        assert code == 0, done.err
+        return SmokeRun(folder / "out", done.out, time.monotonic() - begin)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROFILE
 from ledgers import artifact, finished_runs, listed_stages, parent_runs, stage_runs
+from processes import PROFILE
 
 pytestmark = pytest.mark.slow
 ARMS = ["zero_shot/0", "few_shot/0", "baseline/42", "polychromic/42"]

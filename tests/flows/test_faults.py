@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import PROFILE
 from ledgers import finished_runs, parent_runs, stage_runs
+from processes import PROFILE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CHANGE = ["--set", "polychromic.lambda=0.2", "--set", "arms=[polychromic]", "--set", "execution.retries=0"]

@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import PROFILE, Shell
 from ledgers import artifact, finished_runs, parent_runs, stage_runs
+from processes import PROFILE, Shell
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TRAINING, ARM = "train_adapter polychromic/42", "polychromic/42"

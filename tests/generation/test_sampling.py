@@ -1,4 +1,4 @@
-"""Sample sets: whole, resumable at the shard, independent of batch and shard size, and honest about what does not fit."""
+"""Sample sets: whole, resumable at the shard, independent of batch and shard size; what does not fit is refused."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import multiprocessing
+import time
 
 import pytest
 
@@ -181,3 +183,26 @@ def test_experiments_share_one_ledger(book):
     elsewhere = book.context.model_copy(update={"experiment_id": other})
     assert elsewhere.run(book.stage()).ref == book.context.run(book.stage()).ref
     assert book.calls == ["train"]
+
+
+def _slow_work(_folders, job):
+    time.sleep(1)
+    (job.output / "x").write_text("x")
+    return {}
+
+
+def _run_slowly(context, results):
+    results.put(context.run(Stage("slow", LoraConfig(), ModelRef, _slow_work)).cached)
+
+
+def test_processes_that_need_the_same_stage_do_it_once(book):
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    processes = [spawn.Process(target=_run_slowly, args=(book.context, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    cached = sorted(results.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert cached == [False, True]
+    assert len(ledger.search(book.client, "tags.stage = 'slow'")) == 1

@@ -27,7 +27,7 @@ DISTANCES = np.array([[0.0, 0.1, 0.9, 0.5], [0.1, 0.0, 0.7, 0.3], [0.9, 0.7, 0.0
 
 
 class CategoricalPolicy(torch.nn.Module):
-    """Writes one of four words, then always ends: small enough to enumerate. It looks like a causal LM to the sampler."""
+    """Writes one of four words, then always ends: small enough to enumerate, and a causal LM to the sampler."""
 
     def __init__(self, logits):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Adapters: equivalence with the baseline, gradients by lambda, what evaluation does not do, and resuming bit for bit."""
+"""Adapters: equal to the baseline where they must be, gradients by lambda, and resuming bit for bit."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def gradient(small_base, few_rows, make_job):
                 if "lora_B" in name:  # zero at the start, which would leave lora_A without a gradient
                     parameter.copy_(torch.linspace(-0.05, 0.05, parameter.numel()).view_as(parameter))
         trainer.model.train()
+        trainer.current_gradient_accumulation_steps = 2  # set by train(), which is not called here
         batch = next(iter(trainer.get_train_dataloader()))
         items = (batch["labels"][:, 1:] != -100).sum()
         trainer.compute_loss(trainer.model, batch, num_items_in_batch=items).backward()

@@ -1,0 +1,93 @@
+"""Scores and comparisons for people, as tables with what must be said beside them, and for programs, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from polymlops.report.arm_differences import ArmDifference
+from polymlops.report.score_files import json_ready, shown
+from polymlops.report.score_table import ScoreRow
+
+PLAIN_WIDTH = 160  # columns where stdout is no terminal
+
+
+def print_scores(rows: Sequence[ScoreRow], summary: Mapping[str, Any], as_json: bool) -> None:
+    """One table an arm, and the notes."""
+    if as_json:
+        _print_json({"rows": [asdict(row) for row in rows], **summary})
+        return
+    for arm in dict.fromkeys(row.arm for row in rows):
+        table = _table(arm, "metric", "value", "95 % interval", "better", "prompts", "")
+        for row in rows:
+            if row.arm == arm:
+                table.add_row(row.metric, shown(row.value), _interval(row), row.better, str(row.n), _remark(row))
+        _print_table(table)
+    _print_summary(summary)
+
+
+def print_differences(differences: Sequence[ArmDifference], summary: Mapping[str, Any], as_json: bool) -> None:
+    """One table a pair of arms, the sentences that may be quoted, and the notes."""
+    if as_json:
+        _print_json({"differences": [asdict(item) for item in differences], **summary})
+        return
+    for arm in dict.fromkeys(item.arm for item in differences):
+        ours = [item for item in differences if item.arm == arm]
+        title = f"{arm} minus {ours[0].reference}"
+        table = _table(title, "metric", "difference", "95 % interval", "p", "p (Holm)", "d", "delta", "detectable", "")
+        for item in ours:
+            numbers = (item.p, item.p_holm, item.cohens_d, item.cliffs_delta, item.minimum_detectable_effect)
+            verdict = "distinguishable" if item.claim else ""
+            table.add_row(item.metric, shown(item.difference), _interval(item), *map(shown, numbers), verdict)
+        _print_table(table)
+    for item in differences:
+        click.echo(item.sentence)
+    _print_summary(summary)
+
+
+def _remark(row: ScoreRow) -> str:
+    bounds = "" if math.isnan(row.bound_low) else f"can lie between {row.bound_low:.3f} and {row.bound_high:.3f}"
+    return "; ".join(part for part in (bounds, row.note) if part)
+
+
+def _interval(row: ScoreRow | ArmDifference) -> str:
+    if math.isnan(row.low):
+        return ""
+    return shown(row.low) if row.low == row.high else f"{shown(row.low)} to {shown(row.high)}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name)
+    return table
+
+
+def _print_summary(summary: Mapping[str, Any]) -> None:
+    for note in summary["notes"]:
+        click.echo(note)
+    settings = {name: value for name, value in summary["settings"].items() if value is not None}
+    click.echo("; ".join(f"{name} {value}" for name, value in settings.items()))
+    if summary.get("folder"):
+        click.echo(f"written to {summary['folder']}")
+    if summary.get("run_id"):
+        click.echo(f"MLflow run {summary['run_id']}")
+
+
+def _print_table(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    console.print(table, markup=False, highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(json_ready(value), indent=2, allow_nan=False))
