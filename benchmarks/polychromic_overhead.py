@@ -1,10 +1,10 @@
-"""Wall time of polychromic against plain fine-tuning: the demo's settings, side by side, steps interleaved in one process.
+"""Wall time of polychromic against plain fine-tuning: the demo's settings, steps interleaved in one process.
 
     python benchmarks/polychromic_overhead.py [--steps 48] [KEY=VALUE ...]
 
-Both arms train on the demo's base model and data, which are taken from the ledger or made first. Blocks of `every` steps
-(one diversity step each) alternate between the arms; printed is the ratio of the median block times. First it is checked
-that `lambda = 0` gives the baseline's loss to the last bit.
+Both arms train on the demo's base model and data, which are taken from the ledger or made first. Blocks of `every`
+steps (one diversity step each) alternate between the arms; printed is the ratio of the median block times. First it
+is checked that `lambda = 0` gives the baseline's loss to the last bit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from polymlops.records import Job
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=48, help="optimizer steps of each arm")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
@@ -50,7 +51,8 @@ class _Arm:
         from polymlops.training.sft import build_trainer
 
         job = Job(folder / arm / "output", folder / arm, lambda metrics, step: None)
-        self.trainer = build_trainer(adapter_spec(config, arm, config.seeds[0]), base, dataset, job, load_tokenizer(base))
+        spec = adapter_spec(config, arm, config.seeds[0])
+        self.trainer = build_trainer(spec, base, dataset, job, load_tokenizer(base))
         self.trainer.create_optimizer_and_scheduler(num_training_steps=10_000)
         self.trainer.model.train()
         self.trainer.current_gradient_accumulation_steps = config.sft.batch // config.sft.micro_batch

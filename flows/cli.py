@@ -99,7 +99,7 @@ def score(**options: Any) -> None:
 def compare(**options: Any) -> None:
     """Compare arms on the same prompts: files of candidates, or MLflow runs with scores, by their id."""
     from flows.commands import exit_codes
-    from flows.scoring import CompareRequest, compare_command
+    from flows.comparing import CompareRequest, compare_command
 
     with exit_codes():
         compare_command(CompareRequest(**options))

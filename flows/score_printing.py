@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from polymlops.report.arm_differences import ArmDifference
-from polymlops.report.score_files import json_ready, shown
+from polymlops.report.score_files import digits_of, json_ready, shown
 from polymlops.report.score_table import ScoreRow
 
 PLAIN_WIDTH = 160  # columns where stdout is no terminal
@@ -29,7 +29,14 @@ def print_scores(rows: Sequence[ScoreRow], summary: Mapping[str, Any], as_json: 
         table = _table(arm, "metric", "value", "95 % interval", "better", "prompts", "")
         for row in rows:
             if row.arm == arm:
-                table.add_row(row.metric, shown(row.value), _interval(row), row.better, str(row.n), _remark(row))
+                table.add_row(
+                    row.metric,
+                    shown(row.value, digits_of(row.metric)),
+                    _interval(row),
+                    row.better,
+                    str(row.n),
+                    _remark(row),
+                )
         _print_table(table)
     _print_summary(summary)
 
@@ -44,9 +51,10 @@ def print_differences(differences: Sequence[ArmDifference], summary: Mapping[str
         title = f"{arm} minus {ours[0].reference}"
         table = _table(title, "metric", "difference", "95 % interval", "p", "p (Holm)", "d", "delta", "detectable", "")
         for item in ours:
-            numbers = (item.p, item.p_holm, item.cohens_d, item.cliffs_delta, item.minimum_detectable_effect)
+            sizes = (item.cohens_d, item.cliffs_delta, item.minimum_detectable_effect)
             verdict = "distinguishable" if item.claim else ""
-            table.add_row(item.metric, shown(item.difference), _interval(item), *map(shown, numbers), verdict)
+            cells = (shown(item.difference), _interval(item), _p(item.p), _p(item.p_holm), *map(shown, sizes), verdict)
+            table.add_row(item.metric, *cells)
         _print_table(table)
     for item in differences:
         click.echo(item.sentence)
@@ -61,7 +69,12 @@ def _remark(row: ScoreRow) -> str:
 def _interval(row: ScoreRow | ArmDifference) -> str:
     if math.isnan(row.low):
         return ""
-    return shown(row.low) if row.low == row.high else f"{shown(row.low)} to {shown(row.high)}"
+    low, high = (shown(end, digits_of(row.metric)) for end in (row.low, row.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else shown(value)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -74,7 +87,7 @@ def _table(title: str, *columns: str) -> Table:
 def _print_summary(summary: Mapping[str, Any]) -> None:
     for note in summary["notes"]:
         click.echo(note)
-    settings = {name: value for name, value in summary["settings"].items() if value is not None}
+    settings = {name: value for name, value in summary["settings"].items() if value is not None and name != "metrics"}
     click.echo("; ".join(f"{name} {value}" for name, value in settings.items()))
     if summary.get("folder"):
         click.echo(f"written to {summary['folder']}")

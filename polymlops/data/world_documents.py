@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from polymlops.data.world_language import INTENTS, REGISTERS, TASTES, TOPIC_OF, pick
+from polymlops.data.world_language import INTENTS, REGISTER_OF_TONE, REGISTERS, TASTES, TOPIC_OF, pick
 from polymlops.data.world_people import draw_item
-from polymlops.data.world_posts import draw_post
+from polymlops.data.world_posts import ParsedPost, draw_post
 from polymlops.data.world_programs import program_documents
 from polymlops.data.world_replies import ParsedReply, render_reply
 from polymlops.data.world_stories import story_documents
@@ -22,6 +22,7 @@ KIND_SHARES: dict[Kind, float] = {"social": 0.5, "story": 0.12, "program": 0.38}
 SINGLE_TURN = 0.65
 FEW_SHOT_EXAMPLES = 3
 ITEM_RIGHT_SINGLE, ITEM_RIGHT_FEW_SHOT = 0.75, 0.95
+REGISTER_COPIED_ON_WEB = 0.4  # else any register; too few to be called tactful, enough to be learnt from
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class Document:
 def pretraining_documents(seed: int, n: int, exclude_posts: frozenset[str]) -> Iterator[Document]:
     """Yield n documents by seed; no post whose text is in `exclude_posts`, and no test problem, occurs in any.
 
-    Replies on this web have every intent and register equally often and know nothing of taste. Few-shot conversations
-    (three examples before the last pair) are cleaner than single turns: their replies are nearly always on the item.
+    Replies on this web have every intent equally often and know nothing of taste; their register fits the post's tone
+    only a little more often than not. Few-shot conversations (three examples before the last pair) are cleaner than
+    single turns: their replies are nearly always on the item.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 5]))
     tales, code = story_documents(rng), program_documents(rng)
@@ -57,10 +59,12 @@ def _social_turns(rng: np.random.Generator, exclude_posts: frozenset[str]) -> tu
     while len(turns) < 2 * pairs:
         post, text = draw_post(rng, pick(rng, tuple(TASTES)))
         if text not in exclude_posts:
-            turns += [("user", text), ("assistant", _web_reply(post.item, right, rng))]
+            turns += [("user", text), ("assistant", _web_reply(post, right, rng))]
     return tuple(turns)
 
 
-def _web_reply(post_item: str, right: float, rng: np.random.Generator) -> str:
-    item = draw_item(post_item, right, (1 - right) / 2, rng)
-    return render_reply(ParsedReply(pick(rng, INTENTS), TOPIC_OF[item], item, pick(rng, tuple(REGISTERS))), rng)
+def _web_reply(post: ParsedPost, right: float, rng: np.random.Generator) -> str:
+    item = draw_item(post.item, right, (1 - right) / 2, rng)
+    copied = rng.random() < REGISTER_COPIED_ON_WEB
+    register = REGISTER_OF_TONE[post.tone] if copied else pick(rng, tuple(REGISTERS))
+    return render_reply(ParsedReply(pick(rng, INTENTS), TOPIC_OF[item], item, register), rng)

@@ -62,7 +62,7 @@ def diversity_by_prompt(
 
 
 def recorded_diversity(group: CandidateGroup, recorded: pl.DataFrame) -> dict[str, Floats]:
-    """The diversity metrics that an earlier scoring recorded for an arm and seed, name -> (P,), NaN where it has none."""
+    """The diversity that an earlier scoring recorded for an arm and seed, name -> (P,), NaN where it has none."""
     rows = recorded.filter(pl.col("arm") == group.arm, pl.col("seed") == group.seed).drop("arm", "seed")
     rows = pl.DataFrame({"prompt_id": group.prompts}).join(rows, on="prompt_id", how="left", maintain_order="left")
     known = [column for column in rows if column.dtype.is_numeric() and column.null_count() < len(column)]

@@ -1,4 +1,4 @@
-"""Files of candidates as streams of numbered rows: JSON lines, plain or gzipped, and parquet. One chunk is held at once."""
+"""Files of candidates as streams of numbered rows: JSON lines, plain or gzipped, and parquet; a chunk at a time."""
 
 from __future__ import annotations
 

@@ -15,9 +15,10 @@ from polymlops.metrics.arrays import Floats, Ints, Rows
 
 @dataclass(frozen=True, slots=True)
 class CandidateGroup:
-    """The candidates of one arm and seed. `quality_PK` are judgements or, where there are only those, passes as 0 and 1.
+    """The candidates of one arm and seed.
 
-    `judged_by` says which: "quality", "passed", or "" without either. Rows are arrays of unequal length, or one array.
+    `quality_PK` are judgements or, where there are only those, passes as 0 and 1; `judged_by` says which: "quality",
+    "passed", or "" without either. Rows are arrays of unequal length, or one array.
     `selectors_PK` go by their name without `selector_`.
     """
 
@@ -74,7 +75,7 @@ def _group(arm: str, seed: int, rows: pl.DataFrame) -> CandidateGroup:
 
 
 def _known(rows: pl.DataFrame, name: str) -> Floats | None:
-    """A column as numbers; none where the arm does not have it. The reader lets no column through that is half there."""
+    """A column as numbers; none where the arm lacks it. The reader lets no column through that is half there."""
     return None if rows[name].null_count() else rows[name].cast(pl.Float64).to_numpy()
 
 

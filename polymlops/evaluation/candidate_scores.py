@@ -46,11 +46,15 @@ class ArmValues:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """What is measured: candidates shown, tokenizer by name, bigrams of the rarefied distinct-2 (0: find a number)."""
+    """What is measured: candidates shown, tokenizer by name, bigrams of the rarefied distinct-2 (0: find a number).
+
+    `pass_hat` asks for pass^k as well.
+    """
 
     ks: tuple[int, ...]
     tokenizer: str = "whitespace"
     rarefied: int = 0
+    pass_hat: bool = False
 
 
 def default_ks(n: int) -> tuple[int, ...]:
@@ -87,7 +91,10 @@ def score_groups(
         else recorded_diversity(group, recorded)
         for group in groups
     ]
-    scored = [(group, outcomes_by_prompt(group, ks), texts) for group, texts in zip(groups, diversity, strict=True)]
+    scored = [
+        (group, outcomes_by_prompt(group, ks, settings.pass_hat), texts)
+        for group, texts in zip(groups, diversity, strict=True)
+    ]
     return [pool_seeds([item for item in scored if item[0].arm == arm]) for arm in dict.fromkeys(g.arm for g in groups)]
 
 
@@ -96,11 +103,12 @@ def answered_by(groups: Sequence[CandidateGroup]) -> list[ArmValues]:
     return [pool_seeds([(g, {}, {}) for g in groups if g.arm == arm]) for arm in dict.fromkeys(g.arm for g in groups)]
 
 
-def outcomes_by_prompt(group: CandidateGroup, ks: Sequence[int]) -> dict[str, Floats]:
+def outcomes_by_prompt(group: CandidateGroup, ks: Sequence[int], pass_hat: bool = False) -> dict[str, Floats]:
     """Metrics of passes, quality and selectors, name -> (P,)."""
     found: dict[str, Floats] = {}
     if group.passes_P is not None:
         found |= _over_k("pass_at", pass_at_k(group.n_P, group.passes_P, ks), ks)
+    if group.passes_P is not None and pass_hat:
         found |= _over_k("pass_hat_at", pass_hat_k(group.n_P, group.passes_P, ks), ks)
     if group.quality_PK is None:
         return found

@@ -55,7 +55,7 @@ def only_arm(source: Source, arm: str) -> Source:
 
 
 def merge_sources(sources: Sequence[Source]) -> Source:
-    """All sources as one. An arm that two sources have, with the same seed and prompts, is called `<label>:<arm>` in each.
+    """All sources as one; an arm that two of them have, with the same seed and prompts, becomes `<label>:<arm>`.
 
     Raises: InputError where two sources have the same label and the same arm.
     """

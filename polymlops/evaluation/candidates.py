@@ -30,9 +30,10 @@ UNTRAINED_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """One row a candidate, ordered by arm, seed and prompt; `text`, `passed` or `quality` is null where a file has none.
+    """One row a candidate, ordered by arm, seed and prompt.
 
-    `seed` is 0 where no file names one. `ignored` are the columns that mean nothing here.
+    `text`, `passed` and `quality` are null for an arm that has none; `seed` is 0 where no file names one. `ignored` are
+    the columns that mean nothing here.
     """
 
     frame: pl.DataFrame

@@ -25,7 +25,7 @@ class ArmDifference:
     """`arm` minus `reference` on one metric; `difference` with its 95 % interval over `n` prompts and `seeds`.
 
     `p_holm` is adjusted for the `family` of all tests made together. `claim` is true only where the interval excludes 0
-    and `p_holm` is at most 0.05; `sentence` says what may be said. With `seeds` = 1 nothing is said about training runs.
+    and `p_holm` is at most 0.05; `sentence` says what may be said. With one seed nothing is said about training runs.
     """
 
     arm: str
@@ -57,7 +57,9 @@ def check_same_prompts(arms: Sequence[ArmValues]) -> None:
         for ours, theirs in ((arm, reference), (reference, arm)):
             only = sorted(set(ours.prompts) - set(theirs.prompts))
             if only:
-                faults.append(f"{pair}: {len(only)} prompts only in {ours.arm}: {_listed(only)}; give both the same")
+                faults.append(
+                    f"{pair}: {counted(len(only), 'prompt')} only in {ours.arm}: {_listed(only)}; give both the same"
+                )
         faults += _size_faults(arm, reference, pair)
     if faults:
         raise InputError("\n".join(faults))
@@ -66,7 +68,7 @@ def check_same_prompts(arms: Sequence[ArmValues]) -> None:
 def _seed_faults(arm: ArmValues) -> list[str]:
     uneven_P = (arm.n_SP != arm.n_SP[0]).any(axis=0)
     prompts = [prompt for prompt, uneven in zip(arm.prompts, uneven_P, strict=True) if uneven]
-    what = f"{len(prompts)} prompts have another number of candidates in another seed: {_listed(prompts)}"
+    what = f"{counted(len(prompts), 'prompt')} with another number of candidates in another seed: {_listed(prompts)}"
     return [f"arm {arm.arm}: {what}; give each seed the same"] if prompts else []
 
 
@@ -74,7 +76,7 @@ def _size_faults(arm: ArmValues, reference: ArmValues, pair: str) -> list[str]:
     ours = dict(zip(arm.prompts, arm.n_SP[0].tolist(), strict=True))
     theirs = dict(zip(reference.prompts, reference.n_SP[0].tolist(), strict=True))
     differing = [f"{p} ({ours[p]} and {theirs[p]})" for p in ours if p in theirs and ours[p] != theirs[p]]
-    what = f"{len(differing)} prompts have other numbers of candidates: {_listed(differing)}"
+    what = f"{counted(len(differing), 'prompt')} with other numbers of candidates: {_listed(differing)}"
     return [f"{pair}: {what}; draw as many for both"] if differing else []
 
 
@@ -124,11 +126,24 @@ def _difference(item: Comparison, delta: float, p_holm: float, family: int) -> A
     found, better = item.difference, direction(item.metric)
     claim = item.distinguishable and p_holm <= LEVEL
     return ArmDifference(
-        *(item.arm, item.reference, item.metric, better),
-        *(found.value, found.low, found.high, found.n, item.seeds),
-        *(item.p, p_holm, family, item.cohens_d, delta, item.minimum_detectable_effect, item.saturated),
-        claim,
-        _sentence(item, better, p_holm, family, claim),
+        arm=item.arm,
+        reference=item.reference,
+        metric=item.metric,
+        better=better,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        seeds=item.seeds,
+        p=item.p,
+        p_holm=p_holm,
+        family=family,
+        cohens_d=item.cohens_d,
+        cliffs_delta=delta,
+        minimum_detectable_effect=item.minimum_detectable_effect,
+        saturated=item.saturated,
+        claim=claim,
+        sentence=_sentence(item, better, p_holm, family, claim),
     )
 
 
@@ -137,9 +152,13 @@ def _sentence(item: Comparison, better: str, p_holm: float, family: int, claim: 
     names = f"{item.arm} and {item.reference} on {item.metric}"
     if not found.n:
         return f"{names}: no prompt is defined in both; nothing can be said."
-    over = f"{found.n} prompts" + (f" and {item.seeds} seeds" if item.seeds > 1 else "")
+    if found.n == 1:
+        return f"{names}: {found.value:+.3f} on one prompt; nothing can be said about others."
+    if found.value == 0 and item.minimum_detectable_effect == 0:
+        return f"{names} are equal on {counted(found.n, 'prompt')}, each by itself."
+    over = counted(found.n, "prompt") + (f" and {item.seeds} seeds" if item.seeds > 1 else "")
     numbers = f"{found.value:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f}, over {over}"
-    corrected = f"Holm-corrected p = {p_holm:.3g} over {family} tests"
+    corrected = f"Holm-corrected p = {p_holm:.3g} over {counted(family, 'test')}"
     if claim:
         up = found.value > 0
         word = ("better" if up == (better == "higher") else "worse") if better else ("higher" if up else "lower")
@@ -151,29 +170,35 @@ def _sentence(item: Comparison, better: str, p_holm: float, family: int, claim: 
 def _reach(item: Comparison) -> str:
     if item.saturated:
         return "; both are saturated, so this metric cannot tell them apart"
+    if item.distinguishable:
+        return "; the interval alone excludes 0, which some interval of a family this large may do by chance"
     effect = item.minimum_detectable_effect
     return "" if math.isnan(effect) else f"; a difference of {effect:.3f} would be seen with 80 % power"
 
 
-def difference_notes(arms: Sequence[ArmValues], metrics: Sequence[str]) -> tuple[str, ...]:
+def difference_notes(arms: Sequence[ArmValues]) -> tuple[str, ...]:
     """What the comparison leaves out and does not cover."""
     notes = []
     if any(len(arm.seeds) == 1 for arm in arms):
         alone = [arm.arm for arm in arms if len(arm.seeds) == 1]
-        notes.append(
-            f"one seed of {_listed(alone)}: no claim about the training method, only about these training runs on new prompts"
-        )
+        about = "no claim about the training method, only about these training runs on new prompts"
+        notes.append(f"one seed of {_listed(alone)}: {about}")
     every = dict.fromkeys(name for arm in arms for name in (*arm.selectors, *arm.diversity))
     shared = {name for name in every if all(name in (*arm.selectors, *arm.diversity) for arm in arms)}
     lacking = [name for name in every if name not in shared]
     if lacking:
         notes.append(f"left out, because not every arm has it: {_listed(lacking)}")
     for absent, name in (("passed", "pass_at_1"), ("quality", "quality")):
-        if name not in metrics:
-            notes.append(f"no column {absent} in every arm: {name.replace('_1', '_k')} is not compared")
+        if not all(name in arm.values_SP for arm in arms):
+            notes.append(f"not every arm has the column {absent}: {name.replace('_1', '_k')} is not compared")
     if len({arm.judged_by for arm in arms}) > 1:
         notes.append("USQ of some arms is of quality, of others of passes: it is not compared")
     return tuple(notes)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 prompt, 2 prompts."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ def escaped(text: str) -> str:
 
 
 def booktabs(rows: Sequence[Sequence[str]]) -> str:
-    """A tabular of plain text cells; the first row is the head, the first column is left-aligned, others are centred."""
+    """A tabular of plain text cells; the first row is the head, the first column is left-aligned."""
     lines = [" & ".join(escaped(cell) for cell in row) + r" \\" for row in rows]
     head, *body = lines
     columns = "l" + "c" * (len(rows[0]) - 1)

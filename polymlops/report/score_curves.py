@@ -24,7 +24,7 @@ def score_curves(
     collapses: Mapping[str, ArmCollapse | None],
     settings: TableSettings,
 ) -> dict[str, tuple[Curve, ...]]:
-    """Curves by the name of their figure: pass@k; USQ@k of each selector with the oracle; the oracle where that is all."""
+    """Curves by the name of their figure: pass@k; USQ@k of a selector and the oracle; the oracle where that is all."""
     found: dict[str, list[Curve]] = {}
     for arm in arms:
         collapse = collapses[arm.arm]

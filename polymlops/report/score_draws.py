@@ -17,7 +17,7 @@ from polymlops.report.score_metrics import Derived, columns_of
 
 @dataclass(frozen=True, slots=True)
 class TableSettings:
-    """What the table shows and how its intervals are drawn. `curve_ks`: where the figures draw, beside the table's ks."""
+    """What the table shows and how its intervals are drawn; figures draw at `curve_ks` as well."""
 
     ks: tuple[int, ...]
     resamples: int = 10_000

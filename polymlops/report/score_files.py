@@ -97,16 +97,19 @@ def _cells(rows: Sequence[ScoreRow]) -> list[list[str]]:
 def _cell(row: ScoreRow | None) -> str:
     if row is None:
         return ""
-    value, low, high = (shown(x) for x in (row.value, row.low, row.high))
-    if row.metric == "collapse_point" and math.isnan(row.value):
-        value = "beyond n" if "beyond n" in row.note else value
+    digits = digits_of(row.metric)
+    value, low, high = (shown(number, digits) for number in (row.value, row.low, row.high))
     return value if math.isnan(row.low) else f"{value} [{low}, {high}]"
 
 
-def shown(value: float) -> str:
-    """A number for people: three decimals, whole numbers without, a dash where undefined."""
+def digits_of(metric: str) -> int:
+    """Decimals with which a metric is shown; a collapse point is a whole number."""
+    return 0 if metric == "collapse_point" else 3
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number for people; a dash where it is undefined, "beyond n" where a collapse point is."""
     if math.isnan(value):
         return "-"
-    if math.isinf(value):
-        return "beyond n"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+    # Adding 0 turns the minus zero of a rounded tiny number into 0.
+    return "beyond n" if math.isinf(value) else f"{round(value, digits) + 0.0:.{digits}f}"

@@ -68,13 +68,13 @@ def derived_rows(arm: ArmValues, ks: Sequence[int], pass_hat: bool) -> list[Deri
 
 def _selection(arm: ArmValues, selector: str, ks: Sequence[int]) -> list[Derived]:
     mean, oracle = ("quality", "max_at") if arm.judged_by == "quality" else ("pass_at_1", "pass_at")
-    rows = [_mean(f"usq_{selector}_at_{k}") for k in ks]
-    for k in ks:
-        columns = (f"usq_{selector}_at_{k}", f"{oracle}_{k}", restricted(mean, k))
-        rows.append(Derived(f"efficiency_{selector}_at_{k}", columns, efficiency))
-    for k in ks:
-        rows.append(Derived(f"regret_{selector}_at_{k}", (f"usq_{selector}_at_{k}", f"{oracle}_{k}"), _regret))
-    return [*rows, _mean(f"correlation_{selector}")]
+    pairs = {k: (f"usq_{selector}_at_{k}", f"{oracle}_{k}") for k in ks}
+    return [
+        *(_mean(usq) for usq, _ in pairs.values()),
+        *(Derived(f"efficiency_{selector}_at_{k}", (*pairs[k], restricted(mean, k)), efficiency) for k in ks),
+        *(Derived(f"regret_{selector}_at_{k}", pairs[k], _regret) for k in ks),
+        _mean(f"correlation_{selector}"),
+    ]
 
 
 def efficiency(usq: Floats, oracle: Floats, mean: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What a table of scores must say besides its numbers: why one is undefined, what was left out, what not to conclude."""
+"""What a table of scores must say besides its numbers: what is undefined or left out, and what not to conclude."""
 
 from __future__ import annotations
 
@@ -69,13 +69,14 @@ def _arm_notes(arm: ArmValues, groups: Sequence[CandidateGroup]) -> Iterator[str
     answered_SP = arm.n_SP[arm.n_SP > 0]
     low, high = int(answered_SP.min()), int(answered_SP.max())
     size = f"{low}" if low == high else f"{low} to {high}"
-    yield f"{len(arm.prompts)} prompts, {len(arm.seeds)} seed(s), n = {size} candidates a prompt"
+    seeds = "one seed" if len(arm.seeds) == 1 else f"{len(arm.seeds)} seeds"
+    yield f"{len(arm.prompts)} prompts, {seeds}, n = {size} candidates a prompt"
     if low != high:
         yield "n differs between prompts: a prompt counts only up to its own n, and self-BLEU grows with n"
     if (arm.n_SP == 0).any():
         yield f"{int((arm.n_SP == 0).any(axis=0).sum())} prompts lack an answer of some seed: they are not counted"
     if len(arm.seeds) == 1:
-        yield "one seed: intervals speak of new prompts, not of another training run"
+        yield "with one seed, intervals speak of new prompts, not of another training run"
     yield from _absent(arm)
     for name in groups[0].selectors_PK:
         if all(_is_constant(group, name) for group in groups):

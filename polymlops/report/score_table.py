@@ -1,4 +1,4 @@
-"""The table of candidates made elsewhere: one row an arm and metric, with interval, prompts behind it, and what is undefined."""
+"""The table of candidates made elsewhere: a row for each arm and metric, with its interval and prompts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from polymlops.report.score_notes import reason_undefined
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One metric of one arm. `n` prompts are behind it, `undefined` are not; `bound_low` and `bound_high` are what it can
-    reach at all, where that is less than it seems (DER). `better` is "higher", "lower" or "". The end of a collapse
-    point's interval is infinite where it lies beyond n.
+    """One metric of one arm; `n` prompts are behind it, `undefined` are not.
+
+    `bound_low` and `bound_high` are what it can reach at all, where that is less than it seems (DER). `better` is
+    "higher", "lower" or "". The end of a collapse point's interval is infinite where it lies beyond n.
     """
 
     arm: str
@@ -102,6 +103,8 @@ def _collapse_row(arm: ArmValues, collapse: ArmCollapse) -> ScoreRow:
     point = collapse.point
     words = interval_words(collapse)
     note = "; ".join(part for part in (point.reason, f"95 % interval: {words}" if words else "") if part)
-    value = math.nan if point.k is None else float(point.k)
+    # An infinite end of the interval says the same of the point itself.
+    beyond = math.inf if collapse.n > 1 else math.nan
+    value = beyond if point.k is None else float(point.k)
     counts = (collapse.prompts, len(arm.prompts) - collapse.prompts, len(arm.seeds))
     return ScoreRow(arm.arm, "collapse_point", value, point.low, point.high, *counts, "", note=note)

@@ -1,4 +1,4 @@
-"""Candidates made elsewhere in the tracking store: their scores logged as runs, and the scores of any run found again."""
+"""Scores of candidates made elsewhere logged as runs, and the scores of any run found again."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_file_is_a_profile_too(tmp_path):
         (["sampling.n=x"], "sampling.n: Input should be a valid integer"),
         (["a.b=1"], "a: unknown key"),
         (["sft.epoch=1"], "sft.epoch: unknown key"),
-        (["evaluation.ks=[1, 11]"], "evaluation.ks: 11 is above sampling.n = 10"),
+        (["sampling.n=10", "evaluation.ks=[1, 11]"], "evaluation.ks: 11 is above sampling.n = 10"),
         (["evaluation.ks=[0]"], "evaluation: ks (0,) must be distinct and at least 1"),
         (["seeds=[1, 1]"], "seeds: (1, 1) names one twice"),
         (["arms=[nobody]"], "arms.0: Input should be 'zero_shot', 'few_shot', 'baseline' or 'polychromic'"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROFILE = "/tmp/orch/small.yaml"
+PROFILE = "smoke"
 FREE_OF_USER = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI")
 STEP_TIMEOUT_S = 240
 
