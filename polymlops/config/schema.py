@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-Arm = Literal["zero_shot", "few_shot", "baseline", "polychromic"]
+# lambda_zero and detached are controls of polychromic: both must come out as the baseline.
+Arm = Literal["zero_shot", "few_shot", "baseline", "polychromic", "lambda_zero", "detached"]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

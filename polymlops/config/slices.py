@@ -21,7 +21,7 @@ from polymlops.config.schema import (
 )
 
 Domain = Literal["social"]
-TRAINED: tuple[Arm, ...] = ("baseline", "polychromic")
+TRAINED: tuple[Arm, ...] = ("baseline", "polychromic", "lambda_zero", "detached")
 UNTRAINED_SEED = 0
 
 
@@ -93,7 +93,7 @@ def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
         seed=seed,
         sft=config.sft,
         lora=config.lora,
-        polychromic=config.polychromic if arm == "polychromic" else None,
+        polychromic=_diversity_of(arm, config.polychromic),
         dynamics=DynamicsSpec(
             track=evaluation.track_dynamics,
             frequency=evaluation.dynamics_frequency,
@@ -109,6 +109,17 @@ def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
             seed=decoding.seed,
         ),
     )
+
+
+def _diversity_of(arm: Arm, config: PolychromicConfig) -> PolychromicConfig | None:
+    """The diversity term of an arm; the controls differ from `polychromic` in one value."""
+    if arm == "polychromic":
+        return config
+    if arm == "lambda_zero":
+        return config.model_copy(update={"lambda_": 0.0})
+    if arm == "detached":
+        return config.model_copy(update={"detached": True})
+    return None
 
 
 def sample_spec(config: ExperimentConfig, arm: Arm, seed: int) -> SampleSpec:

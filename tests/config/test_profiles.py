@@ -40,7 +40,10 @@ def test_file_is_a_profile_too(tmp_path):
         (["sampling.n=10", "evaluation.ks=[1, 11]"], "evaluation.ks: 11 is above sampling.n = 10"),
         (["evaluation.ks=[0]"], "evaluation: ks (0,) must be distinct and at least 1"),
         (["seeds=[1, 1]"], "seeds: (1, 1) names one twice"),
-        (["arms=[nobody]"], "arms.0: Input should be 'zero_shot', 'few_shot', 'baseline' or 'polychromic'"),
+        (
+            ["arms=[nobody]"],
+            "arms.0: Input should be 'zero_shot', 'few_shot', 'baseline', 'polychromic', 'lambda_zero' or 'detached'",
+        ),
         (["sampling.temperature=.nan"], "sampling.temperature: Input should be"),
         (["data.split.test=0.5"], "data.split: the shares sum to"),
         (["name='a/b'"], "name: String should match pattern"),

@@ -66,11 +66,13 @@ def weights(folder):
     return (folder / "adapter_model.safetensors").read_bytes()
 
 
-def test_lambda_zero_is_the_baseline_bit_for_bit(train):
+def test_the_controls_are_the_baseline_bit_for_bit(train):
     baseline = train("baseline", spec_of("baseline"))
-    zero = train("zero", spec_of("polychromic", "polychromic.lambda=0"))
+    zero = train("zero", spec_of("lambda_zero"))
     on = train("on", spec_of("polychromic", "polychromic.lambda=0.3"))
+    detached = train("detached", spec_of("detached"))
     assert weights(zero) == weights(baseline)
+    assert weights(detached) == weights(baseline)
     assert weights(on) != weights(baseline)
 
 
@@ -110,7 +112,7 @@ def test_the_gradient_differs_with_lambda_and_scales_with_it(gradient):
 
 
 def test_the_detached_control_has_the_gradient_of_the_baseline(gradient):
-    detached = gradient("polychromic.detached=true", "polychromic.lambda=0.3")
+    detached = gradient(arm="detached")
     assert torch.equal(detached, gradient(arm="baseline"))
 
 
