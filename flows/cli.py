@@ -6,7 +6,9 @@ progress and messages to stderr.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +34,12 @@ def profile_options(command: F) -> F:
 @click.version_option(package_name="polymlops")
 def main() -> None:
     """Which fine-tuning serves people best when they see k candidates and pick one."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM is a stop like Ctrl-C: runs are closed, children ended, work kept."""
+    raise KeyboardInterrupt
 
 
 @main.command()

@@ -50,7 +50,7 @@ def compare_command(request: CompareRequest) -> None:
     differences = arm_differences(arms, reference, metrics, rng, request.resamples)
     summary = {
         "settings": settings_of(request, arms) | {"reference": reference, "metrics": list(metrics)},
-        "notes": list(difference_notes(arms)),
+        "notes": list(difference_notes(arms, source.diversity is not None)),
         "folder": str(out) if out else None,
     }
     if out is not None:

@@ -51,7 +51,8 @@ def only_arm(source: Source, arm: str) -> Source:
     frame = source.candidates.frame.filter(pl.col("arm") == arm)
     if frame.is_empty():
         raise InputError(f"{source.label}: no candidates of arm {arm}")
-    return Source(source.label, Candidates(frame, source.candidates.ignored), source.diversity)
+    recorded = None if source.diversity is None else source.diversity.filter(pl.col("arm") == arm)
+    return Source(source.label, Candidates(frame, source.candidates.ignored), recorded)
 
 
 def merge_sources(sources: Sequence[Source]) -> Source:

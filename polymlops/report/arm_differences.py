@@ -176,9 +176,9 @@ def _reach(item: Comparison) -> str:
     return "" if math.isnan(effect) else f"; a difference of {effect:.3f} would be seen with 80 % power"
 
 
-def difference_notes(arms: Sequence[ArmValues]) -> tuple[str, ...]:
-    """What the comparison leaves out and does not cover."""
-    notes = []
+def difference_notes(arms: Sequence[ArmValues], recorded: bool = False) -> tuple[str, ...]:
+    """What the comparison leaves out and does not cover; `recorded` where the diversity of some arms was read."""
+    notes = ["diversity of runs is as recorded, by the tokenizer and encoder of their scoring"] if recorded else []
     if any(len(arm.seeds) == 1 for arm in arms):
         alone = [arm.arm for arm in arms if len(arm.seeds) == 1]
         about = "no claim about the training method, only about these training runs on new prompts"
