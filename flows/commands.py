@@ -6,14 +6,12 @@ import contextlib
 import errno
 import logging
 import os
-import signal
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import ConfigError, PolymlopsError, StageError, UsageError
@@ -25,7 +23,6 @@ KEPT = "Finished stages are kept; the same command goes on from there."
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Turn errors into the exit codes and messages of the command line."""
-    signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     except PolymlopsError as error:
@@ -37,10 +34,6 @@ def exit_codes() -> Iterator[None]:
     except KeyboardInterrupt:
         _say(["stopped", KEPT])
         sys.exit(STOPPED)
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(lines: Iterator[str] | list[str]) -> None:

@@ -17,7 +17,7 @@ from polymlops.tracking.fingerprint import folder_fingerprint
 from polymlops.tracking.plans import PlanContext
 from polymlops.tracking.roadmaps import roadmap_run
 from polymlops.tracking.stages import RunContext
-from tasks.policy import StageRunner, retrying
+from tasks.policy import StageRunner, result_of, retrying
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Reference)
@@ -35,7 +35,7 @@ def in_process(context: RunContext, retries: int) -> Call:
 
     def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         state = retrying(task, retries)(context, *args, **kwargs, return_state=True)
-        return cast(R, state.result())
+        return cast(R, result_of(state))
 
     return call
 

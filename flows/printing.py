@@ -34,7 +34,8 @@ def print_results(config: ExperimentConfig, results: CoreResults, as_json: bool)
     for name in files:
         click.echo(name)
     click.echo(f"MLflow: experiment {config.name}, run {results.parent_run_id}, in {_uri(config)}")
-    click.echo(f"Browse both UIs: polymlops ui --set output_dir={config.output_dir}")
+    there = "" if config.output_dir == ExperimentConfig().output_dir else f" --set output_dir={config.output_dir}"
+    click.echo(f"Browse both UIs: polymlops ui{there}")
 
 
 def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:

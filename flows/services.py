@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import httpx
+
 from flows.children import LOOPBACK, answers, child, wait_until_answers
 from flows.environment import prefect_home, set_environment
 from polymlops.config.schema import ExperimentConfig
-from polymlops.errors import StageError
+from polymlops.errors import PolymlopsError, StageError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -36,7 +38,9 @@ class Services:
             from flows.settling import wait_until_settled
 
             wait_until_settled(state.state_details.flow_run_id, SETTLE_TIMEOUT_S)
-        return state.result()
+        from tasks.policy import result_of
+
+        return result_of(state)
 
 
 @contextmanager
@@ -53,9 +57,10 @@ def services(config: ExperimentConfig) -> Iterator[Services]:
     if given:
         if not answers(f"{given.rstrip('/')}/health"):
             raise StageError(f"PREFECT_API_URL {given} does not answer: start that server, or unset the variable")
-        yield Services(own_api=False)
+        with raise_first_error():
+            yield Services(own_api=False)
         return
-    with local_api(prefect_home(config.output_dir) / "server.log") as url:
+    with raise_first_error(), local_api(prefect_home(config.output_dir) / "server.log") as url:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         from flows.settling import send_everything
@@ -65,6 +70,26 @@ def services(config: ExperimentConfig) -> Iterator[Services]:
                 yield Services(own_api=True)
             finally:
                 send_everything(SETTLE_TIMEOUT_S)
+
+
+@contextmanager
+def raise_first_error() -> Iterator[None]:
+    """Where Prefect's API fails while it writes down a failure, raise the failure, not what came after it."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        first = next((each for each in _behind(error) if isinstance(each, PolymlopsError | KeyboardInterrupt)), None)
+        if first is not None:
+            raise first from None
+        raise StageError(f"the Prefect API failed: {str(error).splitlines()[0]}") from error
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """Errors during whose handling this one came up, the newest first."""
+    following = error.__cause__ or error.__context__
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 def _limit_threads(threads: int) -> None:

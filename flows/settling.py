@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import httpx
@@ -27,9 +28,13 @@ def wait_until_settled(flow_run_id: UUID | None, timeout_s: float) -> bool:
 
 
 def send_everything(timeout_s: float) -> None:
-    """Send the events and log lines that wait in this process; after the API is gone, each would be tried for long."""
-    EventsWorker.drain_all(timeout=timeout_s)
-    APILogWorker.drain_all(timeout=timeout_s)
+    """Send the events and log lines that wait in this process; after the API is gone, each would be tried for long.
+
+    In a thread of its own, because in one with a running event loop Prefect would only hand out something to await.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        for worker in (EventsWorker, APILogWorker):
+            thread.submit(worker.drain_all, timeout=timeout_s).result()
 
 
 def _is_settled(client: SyncPrefectClient, flow_run_id: UUID) -> bool:

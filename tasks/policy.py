@@ -18,6 +18,7 @@ from polymlops.refs import Reference
 from polymlops.tracking.stages import Outcome, R, Stage
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T", bound=Reference)
 NEVER = (UsageError, TrainingError, DataQualityError)
 ALWAYS = (
@@ -59,6 +60,11 @@ def as_state(outcome: Outcome[T]) -> State[T]:
     """The state in which a stage's task ends: `Cached` where the ledger had the result."""
     message = f"run {outcome.ref.run_id}, {outcome.seconds:.1f} s"
     return Completed(name="Cached" if outcome.cached else "Completed", message=message, data=outcome.ref)
+
+
+def result_of(state: State[S]) -> S:
+    """What a state holds, or the error that it ended with, with or without a running event loop."""
+    return state.result(_sync=True)  # type: ignore[call-overload]  # Prefect's decorator takes `_sync`, unseen
 
 
 def stage_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[T]]], Task[P, State[T]]]:

@@ -34,6 +34,12 @@ class Started:
         """Exit code."""
         return self.process.wait(timeout)
 
+    @property
+    def children(self) -> list[int]:
+        """Pids of the processes that it started."""
+        command = ["ps", "-o", "pid=", "--ppid", str(self.process.pid)]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
+
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and wait; gives the exit code."""
         self.process.send_signal(number)
@@ -95,6 +101,16 @@ class Shell:
         for started in self.started:
             if started.process.poll() is None:
                 started.kill(signal.SIGTERM)
+
+
+def are_gone(pids: list[int], timeout: float = 30) -> bool:
+    """Whether processes that nobody waits for end by themselves in time."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if subprocess.run(["ps", "-p", ",".join(map(str, pids))], capture_output=True, check=False).returncode:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @dataclass

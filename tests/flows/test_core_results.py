@@ -14,14 +14,16 @@ ARMS = ["zero_shot/0", "few_shot/0", "baseline/42", "polychromic/42"]
 FIGURES = ["diversity_trajectory_plot", "pareto_frontier", "pass_at_k"]
 
 PLAIN_PYTHON = """
-import sys, time
+import asyncio, sys, time
 from flows import run_core_results, run_roadmap
 from polymlops.config.profiles import load_config
 config = load_config(sys.argv[1], ["output_dir=" + sys.argv[2]])
 begin = time.monotonic()
 roadmap = run_roadmap(config)
 print(roadmap.model_dump_json())
-print(run_core_results(config).model_dump_json())
+async def program():
+    return run_core_results(config)
+print(asyncio.run(program()).model_dump_json())
 print(time.monotonic() - begin)
 """
 
@@ -93,7 +95,7 @@ def test_prefect_has_every_task_and_its_end(smoke):
     assert first == ["Completed"] * 6
 
 
-def test_from_plain_python_again_everything_is_cached(smoke, shell):
+def test_from_plain_python_and_from_a_running_event_loop_everything_is_cached(smoke, shell):
     before = stage_runs(smoke.output_dir)
     script = shell.folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)

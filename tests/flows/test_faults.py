@@ -26,6 +26,8 @@ def command(tmp_path, smoke):
         output_dir.mkdir(exist_ok=True)
         if not (output_dir / "mlflow.db").exists():
             shutil.copy(smoke.output_dir / "mlflow.db", output_dir)
+            (output_dir / "prefect").mkdir()
+            shutil.copy(smoke.output_dir / "prefect" / "prefect.db", output_dir / "prefect")  # seconds of migrations
         return ["run", PROFILE, "--set", "name=faults", "--set", f"output_dir={output_dir}", *CHANGE, *more]
 
     return build
@@ -121,10 +123,8 @@ class Server:
 
     def kill(self):
         """Kill it and the worker that it started."""
-        pid = self.started.process.pid
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-        for each in [pid, *map(int, children.stdout.split())]:
-            os.kill(each, signal.SIGKILL)
+        for pid in [*self.started.children, self.started.process.pid]:
+            os.kill(pid, signal.SIGKILL)
         self.started.wait()
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from ledgers import artifact, finished_runs, parent_runs, stage_runs
-from processes import PROFILE, Shell
+from processes import PROFILE, Shell, are_gone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TRAINING, ARM = "train_adapter polychromic/42", "polychromic/42"
@@ -37,7 +37,10 @@ def killed(tmp_path_factory, smoke):
         command = ["run", PROFILE, "--set", f"output_dir={output_dir}"]
         first = shell.polymlops(*command)
         first.wait_for(lambda: _has_checkpoint(output_dir))
+        children = first.children
         assert first.kill() == -signal.SIGKILL
+        assert children
+        assert are_gone(children)
         after_training = finished_runs(output_dir)
         second = shell.polymlops(*command)
         second.wait_for(lambda: any(output_dir.glob("work/*/scratch/shard-*.parquet")))
