@@ -112,13 +112,16 @@ class SFTConfig(Section):
         0.03, ge=0, lt=1, description="share of the steps with a rising learning rate; cosine afterwards"
     )
     max_tokens: int = Field(256, ge=16, description="prompt and reply together")
-    checkpoint_every: int = Field(25, ge=1, description="optimizer steps between checkpoints")
+    checkpoint_every: int = Field(40, ge=1, description="optimizer steps between checkpoints")
     log_every: int = Field(10, ge=1, description="optimizer steps between logged metrics")
 
     @model_validator(mode="after")
-    def _micro_batch_divides(self) -> SFTConfig:
+    def _multiples(self) -> SFTConfig:
         if self.batch % self.micro_batch:
             raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        if self.checkpoint_every % self.log_every:  # a mean that spans a checkpoint would differ after a resume
+            every = f"checkpoint_every {self.checkpoint_every}"
+            raise ValueError(f"{every} is not a multiple of log_every {self.log_every}")
         return self
 
 

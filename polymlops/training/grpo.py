@@ -15,7 +15,6 @@ Source: Shao et al. 2024, arXiv:2402.03300 (GRPO); Liu et al. 2025, arXiv:2503.2
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -32,8 +31,9 @@ from polymlops.models.checkpoints import MARKER, latest_complete
 from polymlops.models.loading import check_base, load_base, load_tokenizer, weights_digest
 from polymlops.models.progress import use_quiet_progress
 from polymlops.records import Job
+from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
-from polymlops.training.history import HistoryCallback, without_timings
+from polymlops.training.history import HistoryCallback
 from polymlops.training.polychromic import DistanceFunction, cosine_distances, lexical_distances
 
 if TYPE_CHECKING:
@@ -225,24 +225,11 @@ def _keep_best(trainer: Any, alarm: Alarm, start: Path, job: Job) -> int:
 
 
 def _save(trainer: Any, spec: GRPOSpec, base: Path, start: Path, job: Job, kept: int, alarm: Alarm | None) -> None:
-    """The adapter and what describes it; nothing in it depends on the machine, the folder or the clock."""
-    model = trainer.model
-    model.delete_adapter("ref")
-    model.peft_config["default"].base_model_name_or_path = None
-    model.save_pretrained(job.output, safe_serialization=True, save_embedding_layers=False)
-    (job.output / "README.md").unlink(missing_ok=True)
+    """The adapter and what describes it, without the reference that TRL keeps beside it."""
+    trainer.model.delete_adapter("ref")
     about = {
-        "arm": spec.arm,
-        "seed": spec.seed,
-        "base_weights_sha256": weights_digest(base),
         "start_weights_sha256": weights_digest(start),
         "kept_step": kept,
         "alarm": asdict(alarm) if alarm else None,
     }
-    points = [json.loads(path.read_text()) for path in sorted((job.scratch / "dynamics").glob("step-*.json"))]
-    for name, content in {
-        "adapter.json": about,
-        "history.json": without_timings(trainer.state.log_history),
-        "dynamics.json": {"arm": spec.arm, "seed": spec.seed, "points": points},
-    }.items():
-        (job.output / name).write_text(json.dumps(content, indent=1, sort_keys=True))
+    save_adapter(trainer, spec.arm, spec.seed, base, job, **about)

@@ -7,7 +7,6 @@ random states.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,12 @@ from polymlops.data.prompts import chat, load_split
 from polymlops.errors import TrainingError
 from polymlops.generation.encoding import decode
 from polymlops.models.checkpoints import MarkComplete, latest_complete
-from polymlops.models.loading import load_base, load_tokenizer, weights_digest
+from polymlops.models.loading import load_base, load_tokenizer
 from polymlops.models.progress import use_quiet_progress
 from polymlops.records import Job
+from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
-from polymlops.training.history import HistoryCallback, without_timings
+from polymlops.training.history import HistoryCallback
 from polymlops.training.polychromic import DiversityTerm, cosine_distances, lexical_distances
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def train_adapter(spec: AdapterSpec, base: Path, dataset: Path, job: Job) -> dic
     final = trainer.evaluate()
     if not final["eval_loss"] == final["eval_loss"]:
         raise TrainingError(f"{spec.arm}: the evaluation loss is NaN; lower sft.learning_rate or polychromic.lambda")
-    _save(trainer, spec, base, job)
+    save_adapter(trainer, spec.arm, spec.seed, base, job)
     return {"train/eval_loss": float(final["eval_loss"])}
 
 
@@ -150,19 +150,3 @@ def _arguments(spec: AdapterSpec, checkpoints: Path) -> Any:
         report_to=[],
         dataloader_num_workers=0,
     )
-
-
-def _save(trainer: Any, spec: AdapterSpec, base: Path, job: Job) -> None:
-    """The adapter and what describes it; nothing in it depends on the machine, the folder or the clock."""
-    model = trainer.model
-    model.peft_config["default"].base_model_name_or_path = None
-    model.save_pretrained(job.output, safe_serialization=True, save_embedding_layers=False)
-    (job.output / "README.md").unlink(missing_ok=True)
-    about = {"arm": spec.arm, "seed": spec.seed, "base_weights_sha256": weights_digest(base)}
-    points = [json.loads(path.read_text()) for path in sorted((job.scratch / "dynamics").glob("step-*.json"))]
-    for name, content in {
-        "adapter.json": about,
-        "history.json": without_timings(trainer.state.log_history),
-        "dynamics.json": {"arm": spec.arm, "seed": spec.seed, "points": points},
-    }.items():
-        (job.output / name).write_text(json.dumps(content, indent=1, sort_keys=True))
