@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from polymlops.tracking.plans import PlannedStage
 from polymlops.tracking.store import tracking_uri
 from polymlops.tracking.tables import TableRow
 
+BOUNDS = ("value", "low", "high")
 PLAIN_WIDTH = 200  # columns where stdout is no terminal
 
 
@@ -31,6 +33,7 @@ def print_results(config: ExperimentConfig, results: CoreResults, as_json: bool)
         _print_json({**canonical(results), "files": files, "tracking_uri": _uri(config)})
         return
     _print_table(_arms_table(results.table))
+    _print_comparisons(results.folder / "comparisons.json")
     for name in files:
         click.echo(name)
     click.echo(f"MLflow: experiment {config.name}, run {results.parent_run_id}, in {_uri(config)}")
@@ -77,6 +80,29 @@ def _arms_table(rows: Sequence[TableRow]) -> Table:
     for metric in dict.fromkeys(row.metric for row in rows):
         table.add_row(metric, *(str(cells[metric, arm]) if (metric, arm) in cells else "" for arm in arms))
     return table
+
+
+def _print_comparisons(path: Path) -> None:
+    """Paired differences between arms; a star where the interval excludes 0."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if not rows:
+        return
+    pairs = list(dict.fromkeys(f"{row['arm']} - {row['reference']}" for row in rows))
+    cells = {(row["metric"], f"{row['arm']} - {row['reference']}"): row for row in rows}
+    table = Table("difference, paired 95 % interval", *pairs)
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        table.add_row(metric, *(_difference(cells.get((metric, pair))) for pair in pairs))
+    _print_table(table)
+    seeds = min(row["seeds"] for row in rows)
+    scope = "" if seeds > 1 else "; one training seed: nothing is said about another training run"
+    click.echo(f"* the interval excludes 0{scope}")
+
+
+def _difference(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    value, low, high = (math.nan if row["difference"][key] is None else row["difference"][key] for key in BOUNDS)
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if row['distinguishable'] else ''}"
 
 
 def _seconds(stage: PlannedStage) -> str:
