@@ -103,12 +103,12 @@ def noise_ceiling(model: LikesModel = LIKES) -> float:
     sqrt(Var(E[y | text]) / Var(y)), by enumeration of hint, intent, relevance and register match (all else in the
     texts is independent of the likes), the taste's posterior, and numerical moments of a log-normal Poisson.
     """
-    mean = explained = total = 0.0
+    cells: list[tuple[float, float, float]] = []
     states = product(TASTES, INTENTS, RELEVANCE_CHANCES.items(), ((True, MATCH_CHANCE), (False, 1 - MATCH_CHANCE)))
     for hint, intent, (related, p_related), (matches, p_matches) in states:
         chance = sum(_joint_with_tastes(hint, intent).values()) * p_related * p_matches
-        first, second = _moments_given_text(hint, intent, related, matches, model)
-        mean += chance * first
-        explained += chance * first**2
-        total += chance * second
-    return math.sqrt((explained - mean**2) / (total - mean**2))
+        cells.append((chance, *_moments_given_text(hint, intent, related, matches, model)))
+    mean = sum(chance * first for chance, first, _ in cells)
+    explained = sum(chance * (first - mean) ** 2 for chance, first, _ in cells)
+    total = sum(chance * second for chance, _, second in cells) - mean**2
+    return math.sqrt(explained / total)

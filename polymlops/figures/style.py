@@ -42,6 +42,8 @@ ARMS: Mapping[str, ArmStyle] = MappingProxyType(
         "few_shot": ArmStyle("Few-shot prompt", ORANGE, "^"),
         "baseline": ArmStyle("Baseline LoRA", BLUE, "o"),
         "polychromic": ArmStyle("Polychromic LoRA", VERMILION, "D"),
+        "lambda_zero": ArmStyle("Control: lambda 0", GREEN, "X"),
+        "detached": ArmStyle("Control: no gradient", BLACK, "*"),
         "baseline_grpo": ArmStyle("Baseline + GRPO", SKY, "v"),
         "polychromic_grpo": ArmStyle("Polychromic + GRPO", PURPLE, "P"),
     }
