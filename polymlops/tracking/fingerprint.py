@@ -27,7 +27,9 @@ import polymlops
 NUMERIC_PACKAGES = {
     "numpy": "numpy",
     "peft": "peft",
+    "scipy": "scipy",
     "sentence_transformers": "sentence-transformers",
+    "sklearn": "scikit-learn",
     "tokenizers": "tokenizers",
     "torch": "torch",
     "transformers": "transformers",
