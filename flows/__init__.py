@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.results import CoreResults, RoadmapResults
+    from flows.results import CoreResults, DepthResults, RoadmapResults
     from polymlops.config.schema import ExperimentConfig
 
-__all__ = ["run_core_results", "run_roadmap"]
+__all__ = ["run_core_results", "run_roadmap", "run_theoretical_depth"]
 
 
 def run_core_results(config: ExperimentConfig) -> CoreResults:
@@ -27,6 +27,26 @@ def run_core_results(config: ExperimentConfig) -> CoreResults:
         from flows.core_results import core_results
 
         return prefect.settled(core_results(config, return_state=True))
+
+
+def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
+    """Phase 2: reward model, GRPO from both starts, comparison with the starts, registry.
+
+    Raises:
+        UsageError: the config asks for what cannot be done, or has no arm that GRPO trains.
+        StageError: a stage failed; what was finished is kept, and the same call goes on from there.
+    """
+    from polymlops.config.slices import grpo_arms
+    from polymlops.errors import ConfigError
+
+    if not grpo_arms(config):
+        raise ConfigError("arms: phase 2 needs baseline_grpo or polychromic_grpo among them")
+    from flows.services import services
+
+    with services(config) as prefect:
+        from flows.theoretical_depth import theoretical_depth
+
+        return prefect.settled(theoretical_depth(config, return_state=True))
 
 
 def run_roadmap(config: ExperimentConfig) -> RoadmapResults:

@@ -18,7 +18,7 @@ from flows.score_options import compare_options, score_options
 if TYPE_CHECKING:
     from polymlops.config.schema import ExperimentConfig
 
-PHASES = (1,)
+PHASES = (1, 2)
 F = Callable[..., Any]
 
 
@@ -45,11 +45,16 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 @main.command()
 @profile_options
 @click.option("--phase", type=click.Choice([str(phase) for phase in PHASES]), help="Only this phase.")
+@click.option(
+    "--validate/--no-validate", default=None, help="Fail, or not, where the reward model does not beat the baselines."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def run(profile: str, overrides: tuple[str, ...], phase: str | None, as_json: bool) -> None:
+def run(profile: str, overrides: tuple[str, ...], phase: str | None, validate: bool | None, as_json: bool) -> None:
     """Run the roadmap, or go on with it: finished stages are not done again."""
     from flows.commands import exit_codes, run_command
 
+    if validate is not None:
+        overrides = (*overrides, f"reward_model.validate={str(validate).lower()}")
     with exit_codes():
         run_command(_config(profile, overrides), phase, as_json)
 

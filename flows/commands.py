@@ -12,9 +12,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import ConfigError, PolymlopsError, StageError, UsageError
+
+if TYPE_CHECKING:
+    from flows.results import PhaseResults
 
 FAILED, BAD_REQUEST, STOPPED = 1, 2, 130
 KEPT = "Finished stages are kept; the same command goes on from there."
@@ -45,12 +49,23 @@ def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> N
     """Run a phase or the roadmap and print its results."""
     check_writable(config.output_dir)
     _show_progress()
-    from flows import run_core_results, run_roadmap
     from flows.printing import print_results
 
     with contextlib.redirect_stdout(sys.stderr):  # trainers print; stdout is for results
-        core = run_core_results(config) if phase == "1" else run_roadmap(config).core
-    print_results(config, core, as_json)
+        phases = _run_phases(config, phase)
+    print_results(config, phases, as_json)
+
+
+def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, PhaseResults]:
+    """Results by the name of the phase."""
+    from flows import run_core_results, run_roadmap, run_theoretical_depth
+
+    if phase == "1":
+        return {"core": run_core_results(config)}
+    if phase == "2":
+        return {"depth": run_theoretical_depth(config)}
+    roadmap = run_roadmap(config)
+    return {name: found for name in ("core", "depth") if (found := getattr(roadmap, name)) is not None}
 
 
 def plan_command(config: ExperimentConfig, as_json: bool) -> None:

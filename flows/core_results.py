@@ -5,15 +5,15 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.execution import Call, in_process, tracked
+from flows.foundations import lay_foundations
 from flows.results import CoreArtifacts, CoreResults
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import adapter_spec, all_arms, report_spec, sample_spec, score_spec, trained_arms
-from polymlops.refs import ModelRef, SampleSetRef, ScoresRef
+from polymlops.config.slices import all_arms, report_spec, sample_spec, score_spec
+from polymlops.refs import SampleSetRef, ScoresRef
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
-from tasks.arms import sample_arm, score_samples, train_adapter
-from tasks.preparation import build_base_model, prepare_dataset
+from tasks.arms import ScoreSources, sample_arm, score_samples
 from tasks.reporting import write_core_results
 
 
@@ -22,7 +22,7 @@ def core_results(config: ExperimentConfig, context: RunContext | None = None) ->
     """Train, sample and score every arm on social replies; alone, or as part of a roadmap."""
     with tracked(config, context) as run:
         artifacts = carry_out(in_process(run, config.execution.retries), config)
-        log_results(run, artifacts.labelled(), artifacts.dataset)
+        log_results(run, "core-results", artifacts.labelled(), artifacts.dataset)
         table = record_table(run, artifacts.report, report_spec(config).domain)
         folder = run.export(artifacts.report, f"{config.name}/core-results")
         return CoreResults(parent_run_id=run.parent_run_id, artifacts=artifacts, table=table, folder=folder)
@@ -30,16 +30,14 @@ def core_results(config: ExperimentConfig, context: RunContext | None = None) ->
 
 def carry_out(call: Call, config: ExperimentConfig) -> CoreArtifacts:
     """The stages of the phase, in order."""
-    dataset = call(prepare_dataset, config.data)
-    base = call(build_base_model, config.base_model, dataset)
-    adapters: dict[str, ModelRef] = {}
-    for arm, seed in trained_arms(config):
-        adapters[f"{arm}/{seed}"] = call(train_adapter, adapter_spec(config, arm, seed), base, dataset)
+    ground = lay_foundations(call, config)
     samples: dict[str, SampleSetRef] = {}
     scores: dict[str, ScoresRef] = {}
     for arm, seed in all_arms(config):
         label = f"{arm}/{seed}"
-        samples[label] = call(sample_arm, sample_spec(config, arm, seed), base, adapters.get(label), dataset)
-        scores[label] = call(score_samples, score_spec(config, arm, seed), samples[label], dataset, base)
-    report = call(write_core_results, report_spec(config), scores, adapters)
-    return CoreArtifacts(dataset=dataset, base=base, adapters=adapters, samples=samples, scores=scores, report=report)
+        adapter = ground.adapters.get(label)
+        samples[label] = call(sample_arm, sample_spec(config, arm, seed), ground.base, adapter, ground.dataset)
+        sources = ScoreSources(samples[label], ground.dataset, ground.base)
+        scores[label] = call(score_samples, score_spec(config, arm, seed), sources)
+    report = call(write_core_results, report_spec(config), scores, ground.adapters)
+    return CoreArtifacts(**dict(ground), samples=samples, scores=scores, report=report)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.doctor import Check
-from flows.results import CoreResults
+from flows.results import PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
@@ -26,17 +26,22 @@ BOUNDS = ("value", "low", "high")
 PLAIN_WIDTH = 200  # columns where stdout is no terminal
 
 
-def print_results(config: ExperimentConfig, results: CoreResults, as_json: bool) -> None:
-    """The table of the arms, and where to look for the rest."""
-    files = sorted(str(path) for path in results.folder.iterdir())
+def print_results(config: ExperimentConfig, phases: Mapping[str, PhaseResults], as_json: bool) -> None:
+    """The table of each phase's arms, and where to look for the rest."""
+    files = {name: sorted(str(path) for path in phase.folder.iterdir()) for name, phase in phases.items()}
     if as_json:
-        _print_json({**canonical(results), "files": files, "tracking_uri": _uri(config)})
+        listed = {name: {**canonical(phase), "files": files[name]} for name, phase in phases.items()}
+        _print_json({**listed, "tracking_uri": _uri(config)})
         return
-    _print_table(_arms_table(results.table))
-    _print_comparisons(results.folder / "comparisons.json")
-    for name in files:
-        click.echo(name)
-    click.echo(f"MLflow: experiment {config.name}, run {results.parent_run_id}, in {_uri(config)}")
+    for name, phase in phases.items():
+        _print_table(_arms_table(phase.table))
+        _print_comparisons(phase.folder / "comparisons.json")
+        for model in getattr(phase, "models", ()):
+            click.echo(f"{model.uri}: {', '.join(model.aliases)}")
+        for file in files[name]:
+            click.echo(file)
+    run_id = next(iter(phases.values())).parent_run_id
+    click.echo(f"MLflow: experiment {config.name}, run {run_id}, in {_uri(config)}")
     there = "" if config.output_dir == ExperimentConfig().output_dir else f" --set output_dir={config.output_dir}"
     click.echo(f"Browse both UIs: polymlops ui{there}")
 

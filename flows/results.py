@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from polymlops.refs import DatasetRef, ModelRef, Reference, ReportRef, SampleSetRef, ScoresRef
+from polymlops.refs import DatasetRef, ModelRef, Reference, ReportRef, RewardRef, SampleSetRef, ScoresRef
+from polymlops.tracking.registry import RegisteredVersion
 from polymlops.tracking.tables import TableRow
 
 
@@ -16,12 +17,17 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CoreArtifacts(Result):
-    """Everything that phase 1 made, by `arm/seed` where there are several."""
+class Foundations(Result):
+    """What every phase stands on; adapters by `arm/seed`."""
 
     dataset: DatasetRef
     base: ModelRef
     adapters: dict[str, ModelRef]
+
+
+class CoreArtifacts(Foundations):
+    """Everything that phase 1 made, by `arm/seed` where there are several."""
+
     samples: dict[str, SampleSetRef]
     scores: dict[str, ScoresRef]
     report: ReportRef
@@ -34,13 +40,35 @@ class CoreArtifacts(Result):
         return flat | {f"scores/{label}": ref for label, ref in self.scores.items()}
 
 
-class CoreResults(Result):
-    """Phase 1: its artifacts, its table, and the MLflow run to look at."""
+class DepthArtifacts(CoreArtifacts):
+    """Everything that phase 2 made or stood on; its adapters are those of SFT and of GRPO."""
+
+    reward: RewardRef
+
+    def labelled(self) -> dict[str, Reference]:
+        """Every reference under one flat name."""
+        return {**super().labelled(), "reward": self.reward}
+
+
+class PhaseResults(Result):
+    """A phase: its table, and where to look."""
 
     parent_run_id: str = Field(description="MLflow run of the roadmap")
-    artifacts: CoreArtifacts
     table: tuple[TableRow, ...]
     folder: Path = Field(description="figures and tables, on this machine")
+
+
+class CoreResults(PhaseResults):
+    """Phase 1."""
+
+    artifacts: CoreArtifacts
+
+
+class DepthResults(PhaseResults):
+    """Phase 2."""
+
+    artifacts: DepthArtifacts
+    models: tuple[RegisteredVersion, ...] = Field(description="versions in the model registry, one a GRPO arm")
 
 
 class RoadmapResults(Result):
@@ -48,3 +76,4 @@ class RoadmapResults(Result):
 
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     core: CoreResults
+    depth: DepthResults | None = Field(description="none where no arm is trained by GRPO")

@@ -1,4 +1,4 @@
-"""The roadmap: every phase in order, in one MLflow run."""
+"""The roadmap: the phases in order, in one MLflow run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from flows.core_results import carry_out as carry_out_core_results
 from flows.core_results import core_results
 from flows.execution import planned, tracked
 from flows.results import RoadmapResults
+from flows.theoretical_depth import carry_out as carry_out_theoretical_depth
+from flows.theoretical_depth import theoretical_depth
 from polymlops.config.schema import ExperimentConfig
+from polymlops.config.slices import grpo_arms
 from polymlops.tracking.plans import PlannedStage, plan_context
 
 
@@ -16,7 +19,9 @@ from polymlops.tracking.plans import PlannedStage, plan_context
 def roadmap(config: ExperimentConfig) -> RoadmapResults:
     """Run the phases that there are."""
     with tracked(config, None) as run:
-        return RoadmapResults(parent_run_id=run.parent_run_id, core=core_results(config, run))
+        core = core_results(config, run)
+        depth = theoretical_depth(config, run) if grpo_arms(config) else None
+        return RoadmapResults(parent_run_id=run.parent_run_id, core=core, depth=depth)
 
 
 def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
@@ -27,4 +32,6 @@ def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
     """
     context = plan_context(config)
     carry_out_core_results(planned(context), config)
+    if grpo_arms(config):
+        carry_out_theoretical_depth(planned(context), config)
     return context.stages

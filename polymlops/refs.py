@@ -29,6 +29,12 @@ class ModelRef(Reference):
     kind: Literal["model"] = "model"
 
 
+class RewardRef(Reference):
+    """A reward model with its validation report."""
+
+    kind: Literal["reward"] = "reward"
+
+
 class SampleSetRef(Reference):
     """n candidates for every prompt from one arm under one decoding."""
 
@@ -47,4 +53,6 @@ class ReportRef(Reference):
     kind: Literal["report"] = "report"
 
 
-AnyRef = Annotated[DatasetRef | ModelRef | SampleSetRef | ScoresRef | ReportRef, Field(discriminator="kind")]
+AnyRef = Annotated[
+    DatasetRef | ModelRef | RewardRef | SampleSetRef | ScoresRef | ReportRef, Field(discriminator="kind")
+]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect.client.schemas.objects import State
 
 from polymlops.config.slices import AdapterSpec, SampleSpec, ScoreSpec
 from polymlops.records import Job
-from polymlops.refs import DatasetRef, ModelRef, Reference, SampleSetRef, ScoresRef
+from polymlops.refs import DatasetRef, ModelRef, Reference, RewardRef, SampleSetRef, ScoresRef
 from polymlops.tracking.stages import Stage
 from tasks.policy import StageRunner, as_state, stage_task
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSources:
+    """What scores are computed from; the reward model only where there is one."""
+
+    samples: SampleSetRef
+    dataset: DatasetRef
+    base: ModelRef
+    reward: RewardRef | None = None
 
 
 @stage_task("train_adapter", "train_adapter {spec.arm}/{spec.seed}")
@@ -45,15 +56,16 @@ def sample_arm(
 
 
 @stage_task("score_samples", "score_samples {spec.arm}/{spec.seed}")
-def score_samples(
-    runner: StageRunner, spec: ScoreSpec, samples: SampleSetRef, dataset: DatasetRef, base: ModelRef
-) -> State[ScoresRef]:
-    """Score an arm's candidates."""
+def score_samples(runner: StageRunner, spec: ScoreSpec, sources: ScoreSources) -> State[ScoresRef]:
+    """Score an arm's candidates; with a reward model, by it too."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
         from polymlops.evaluation import social
 
-        return social.score_samples(spec, inputs["samples"], inputs["dataset"], inputs["base"], job)
+        folders = social.SocialInputs(inputs["samples"], inputs["dataset"], inputs["base"], inputs.get("reward"))
+        return social.score_samples(spec, folders, job)
 
-    inputs = {"samples": samples, "dataset": dataset, "base": base}
+    inputs: dict[str, Reference] = {"samples": sources.samples, "dataset": sources.dataset, "base": sources.base}
+    if sources.reward is not None:
+        inputs["reward"] = sources.reward
     return as_state(runner.run(Stage("score_samples", spec, ScoresRef, work, inputs)))

@@ -19,7 +19,8 @@ from polymlops.tracking.stages import Outcome, R, Stage
 
 P = ParamSpec("P")
 S = TypeVar("S")
-T = TypeVar("T", bound=Reference)
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Reference)
 NEVER = (UsageError, TrainingError, DataQualityError)
 ALWAYS = (
     TrackingError,
@@ -56,7 +57,7 @@ def may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, BaseException) and is_transient(state.data)
 
 
-def as_state(outcome: Outcome[T]) -> State[T]:
+def as_state(outcome: Outcome[Q]) -> State[Q]:
     """The state in which a stage's task ends: `Cached` where the ledger had the result."""
     message = f"run {outcome.ref.run_id}, {outcome.seconds:.1f} s"
     return Completed(name="Cached" if outcome.cached else "Completed", message=message, data=outcome.ref)

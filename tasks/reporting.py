@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prefect.client.schemas.objects import State
@@ -16,6 +16,21 @@ from tasks.policy import StageRunner, as_state, stage_task
 SCORES, ADAPTER = "scores/", "adapter/"
 
 
+@stage_task("write_theoretical_depth")
+def write_theoretical_depth(
+    runner: StageRunner, spec: ReportSpec, scores: Mapping[str, ScoresRef], adapters: Mapping[str, ModelRef]
+) -> State[ReportRef]:
+    """Draw the figures and write the table over GRPO's arms and their starts, by their labels `arm/seed`."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.report import depth
+
+        return depth.write_theoretical_depth(spec, *_folders(inputs, scores, adapters), job)
+
+    inputs = _labelled(scores, adapters)
+    return as_state(runner.run(Stage("write_theoretical_depth", spec, ReportRef, work, inputs)))
+
+
 @stage_task("write_core_results")
 def write_core_results(
     runner: StageRunner, spec: ReportSpec, scores: Mapping[str, ScoresRef], adapters: Mapping[str, ModelRef]
@@ -25,9 +40,19 @@ def write_core_results(
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
         from polymlops.report import core
 
-        folders = {label: inputs[SCORES + label] for label in scores}
-        return core.write_core_results(spec, folders, {label: inputs[ADAPTER + label] for label in adapters}, job)
+        return core.write_core_results(spec, *_folders(inputs, scores, adapters), job)
 
+    return as_state(runner.run(Stage("write_core_results", spec, ReportRef, work, _labelled(scores, adapters))))
+
+
+def _labelled(scores: Mapping[str, ScoresRef], adapters: Mapping[str, ModelRef]) -> dict[str, Reference]:
+    """The references by the role that they have as an input."""
     inputs: dict[str, Reference] = {SCORES + label: ref for label, ref in scores.items()}
-    inputs |= {ADAPTER + label: ref for label, ref in adapters.items()}
-    return as_state(runner.run(Stage("write_core_results", spec, ReportRef, work, inputs)))
+    return inputs | {ADAPTER + label: ref for label, ref in adapters.items()}
+
+
+def _folders(
+    inputs: Mapping[str, Path], scores: Iterable[str], adapters: Iterable[str]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Folders of the scores and of the adapters, by label."""
+    return {label: inputs[SCORES + label] for label in scores}, {label: inputs[ADAPTER + label] for label in adapters}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from polymlops.config.schema import SamplingConfig, Section, Slug
-from polymlops.config.slices import DynamicsSpec
+from polymlops.config.rewards import LearnedRewardConfig, RewardConfig
+from polymlops.config.sampling import DynamicsSpec, SamplingConfig
+from polymlops.config.section import Section, Slug
 
 
 class AlarmConfig(Section):
@@ -25,26 +26,53 @@ class AlarmConfig(Section):
     )
 
 
+Objective = Literal["mean", "max", "polychromic", "selected", "diversity", "coverage"]
+Baseline = Literal["mean", "loo", "marginal"]
+Selector = Literal["logprob", "length", "reward"]
+
+
+class ObjectiveConfig(Section):
+    """What a set of k replies is worth, and how each reply is credited; the fields mean what they do in `grpo`."""
+
+    objective: Objective = "polychromic"
+    k: int = Field(2, ge=1, description="size of the sets; at most grpo.samples")
+    baseline: Baseline = "loo"
+    selector: Selector = "logprob"
+
+
 class GRPOConfig(Section):
     """Policy gradient on groups of samples of a prompt, from an SFT adapter; sampling cuts nothing off (top_p 1)."""
 
-    objective: Literal["mean", "max", "polychromic", "selected", "diversity"] = Field(
-        "mean", description="value f(S) of a set of k replies; `mean` at k = 1 is GRPO"
-    )
+    objective: Objective = Field("mean", description="value f(S) of a set of k replies; `mean` at k = 1 is GRPO")
     k: int = Field(1, ge=1, description="size of the sets that the objective values; at most samples")
-    baseline: Literal["mean", "loo", "marginal"] = Field("mean", description="what an advantage is measured against")
-    selector: Literal["logprob", "length"] = Field(
-        "logprob", description="picks from a set in `selected`: the highest mean log-probability, or the longest"
+    baseline: Baseline = Field("mean", description="what an advantage is measured against")
+    selector: Selector = Field(
+        "logprob",
+        description="picks from a set in `selected`: the highest mean log-probability, the longest, or the highest "
+        "reward (a perfect selector: `selected` is then `max`)",
     )
     distance: Literal["embedding", "lexical"] = Field("embedding", description="pairwise distance in [0, 1]")
     reward_floor: float = Field(
-        0.0, description="`polychromic` multiplies max(reward - floor, 0) with diversity; the lowest sensible reward"
+        0.0,
+        allow_inf_nan=False,
+        description="`polychromic` multiplies max(reward - floor, 0) with diversity; the lowest sensible reward, in "
+        "the reward's unit. The share that it cuts off is logged as below_floor_share",
+    )
+    pass_threshold: float = Field(
+        0.5, allow_inf_nan=False, description="`coverage` counts replies with a reward above it, in the reward's unit"
+    )
+    coverage_distance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="`coverage` counts replies as one where all of them are at most this far apart; 0: where their "
+        "texts are equal but for case and white space",
     )
     samples: int = Field(4, ge=2, description="K, completions of a prompt")
     prompts: int = Field(8, ge=1, description="prompts an optimizer step")
     micro_batch: int = Field(32, ge=1, description="completions a forward pass; divides prompts x samples")
     steps: int = Field(100, ge=1, description="optimizer steps")
-    learning_rate: float = Field(1e-5, gt=0)
+    learning_rate: float = Field(1e-5, gt=0, description="of Adam, at its peak")
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps with a rising rate; cosine afterwards")
     beta: float = Field(0.1, gt=0, description="weight of the KL to the SFT adapter")
     temperature: float = Field(0.8, gt=0, description="of sampling, and of the log-probabilities in loss and KL")
@@ -72,6 +100,18 @@ class GRPOConfig(Section):
             raise ValueError(f"objective {self.objective} needs k of at least 2: one reply has no diversity")
         return self
 
+    def with_objective(self, other: ObjectiveConfig) -> GRPOConfig:
+        """These settings with another objective.
+
+        Raises:
+            ValueError: the objective does not fit the number of samples.
+        """
+        try:
+            return GRPOConfig.model_validate(self.model_dump() | other.model_dump())
+        except ValidationError as error:
+            faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+            raise ValueError(f"polychromic_grpo: {faults}") from None
+
 
 class GRPOSpec(Section):
     """One adapter trained from one SFT adapter with one seed."""
@@ -79,6 +119,7 @@ class GRPOSpec(Section):
     arm: Slug = Field(description="name of the trained arm; messages and the adapter carry it")
     seed: int = Field(ge=0)
     grpo: GRPOConfig
+    reward: RewardConfig = LearnedRewardConfig()
     dynamics: DynamicsSpec
     sampling: SamplingConfig = Field(description="decoding of the dynamics: temperature, top_p, top_k, max_new_tokens")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polymlops.config.schema import Section
+from polymlops.config.section import Section
 
 Candidate = Literal["frozen", "cross_encoder"]
 Component = Literal["relevance", "length", "repetition", "echo", "well_formed"]

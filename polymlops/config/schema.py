@@ -6,22 +6,30 @@ effective batch 16, lambda .3, N = 3, T .7, top_p .9, n = 10); a profile is what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
+
+from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
+from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
+from polymlops.config.sampling import SamplingConfig
+from polymlops.config.section import Fraction, Section, Slug
 
 # lambda_zero and detached are controls of polychromic: both must come out as the baseline.
-Arm = Literal["zero_shot", "few_shot", "baseline", "polychromic", "lambda_zero", "detached"]
+Arm = Literal[
+    "zero_shot",
+    "few_shot",
+    "baseline",
+    "polychromic",
+    "lambda_zero",
+    "detached",
+    "baseline_grpo",
+    "polychromic_grpo",
+]
+STARTS: Mapping[Arm, Arm] = {"baseline_grpo": "baseline", "polychromic_grpo": "polychromic"}
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, unknown keys refused, no NaN and no infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 class WorldSource(Section):
@@ -140,21 +148,6 @@ class PolychromicConfig(Section):
     detached: bool = Field(False, description="control: D as a constant, without a gradient")
 
 
-class SamplingConfig(Section):
-    """Decoding of the sample sets; the same for every arm."""
-
-    n: int = Field(10, ge=1, description="candidates a prompt")
-    temperature: float = Field(0.7, gt=0)
-    top_p: float = Field(0.9, gt=0, le=1)
-    top_k: int = Field(0, ge=0, description="0 is off")
-    max_new_tokens: int = Field(64, ge=1)
-    prompts: int = Field(100, ge=1, description="prompts of the test split, at most")
-    shard_prompts: int = Field(25, ge=1, description="prompts a shard; a killed run goes on at the first missing shard")
-    batch: int = Field(256, ge=1, description="sequences decoded together")
-    few_shot: int = Field(3, ge=1, description="examples in the few-shot prompt")
-    seed: int = Field(1234, ge=0)
-
-
 class EvaluationConfig(Section):
     """What is measured, during training and after it."""
 
@@ -194,12 +187,20 @@ class ExperimentConfig(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (42,), min_length=1, description="training seeds of every arm"
     )
-    arms: tuple[Arm, ...] = Field(("zero_shot", "few_shot", "baseline", "polychromic"), min_length=1)
+    arms: tuple[Arm, ...] = Field(
+        ("zero_shot", "few_shot", "baseline", "polychromic", "baseline_grpo", "polychromic_grpo"), min_length=1
+    )
     data: DataConfig = DataConfig()
     base_model: BaseModelConfig = BaseModelConfig()
     lora: LoraConfig = LoraConfig()
     sft: SFTConfig = SFTConfig()
     polychromic: PolychromicConfig = PolychromicConfig()
+    reward_model: RewardModelConfig = RewardModelConfig()
+    reward: RewardConfig = Field(LearnedRewardConfig(), description="what GRPO maximises")
+    grpo: GRPOConfig = Field(GRPOConfig(), description="of both GRPO arms; the objective is that of baseline_grpo")
+    polychromic_grpo: ObjectiveConfig = Field(
+        ObjectiveConfig(), description="the objective of polychromic_grpo, in place of the one in grpo"
+    )
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -211,6 +212,16 @@ class ExperimentConfig(Section):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} names one twice")
+        return self
+
+    @model_validator(mode="after")
+    def _starts(self) -> ExperimentConfig:
+        for arm, start in STARTS.items():
+            if arm in self.arms and start not in self.arms:
+                raise ValueError(f"arms: {arm} starts from {start}, which is not among {list(self.arms)}")
+        if not any(arm not in STARTS for arm in self.arms):
+            raise ValueError(f"arms: {list(self.arms)} has none to compare with")
+        self.grpo.with_objective(self.polychromic_grpo)
         return self
 
     @model_validator(mode="after")

@@ -10,28 +10,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from polymlops.config.schema import (
-    Arm,
-    ExperimentConfig,
-    LoraConfig,
-    PolychromicConfig,
-    SamplingConfig,
-    Section,
-    SFTConfig,
-)
+from polymlops.config.grpo import GRPOSpec
+from polymlops.config.sampling import DynamicsSpec, SamplingConfig
+from polymlops.config.schema import STARTS, Arm, ExperimentConfig, LoraConfig, PolychromicConfig, SFTConfig
+from polymlops.config.section import Section
 
 Domain = Literal["social"]
 TRAINED: tuple[Arm, ...] = ("baseline", "polychromic", "lambda_zero", "detached")
 UNTRAINED_SEED = 0
-
-
-class DynamicsSpec(Section):
-    """Diversity measured during training."""
-
-    track: bool
-    frequency: int = Field(ge=1, description="optimizer steps between measurements")
-    prompts: int = Field(ge=1, description="validation prompts of a measurement")
-    samples: int = Field(ge=2, description="candidates a prompt")
 
 
 class AdapterSpec(Section):
@@ -80,35 +66,61 @@ def trained_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
 
 
 def all_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
-    """Every (arm, seed) that is sampled; an arm without training once."""
-    untrained: list[tuple[Arm, int]] = [(arm, UNTRAINED_SEED) for arm in config.arms if arm not in TRAINED]
+    """Every (arm, seed) that phase 1 samples; an arm without training once."""
+    untrained: list[tuple[Arm, int]] = [(arm, UNTRAINED_SEED) for arm in core_arms(config) if arm not in TRAINED]
     return untrained + trained_arms(config)
+
+
+def core_arms(config: ExperimentConfig) -> tuple[Arm, ...]:
+    """The arms of phase 1."""
+    return tuple(arm for arm in config.arms if arm not in STARTS)
+
+
+def grpo_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
+    """Every (arm, seed) that GRPO trains."""
+    return [(arm, seed) for seed in config.seeds for arm in config.arms if arm in STARTS]
+
+
+def depth_arms(config: ExperimentConfig) -> list[tuple[Arm, int]]:
+    """Every (arm, seed) that phase 2 compares: GRPO's arms, and those that they start from."""
+    starts = {STARTS[arm] for arm in config.arms if arm in STARTS}
+    return [pair for pair in trained_arms(config) if pair[0] in starts] + grpo_arms(config)
 
 
 def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
     """Slice of the config that determines an adapter."""
-    evaluation, decoding = config.evaluation, config.sampling
     return AdapterSpec(
         arm=arm,
         seed=seed,
         sft=config.sft,
         lora=config.lora,
         polychromic=_diversity_of(arm, config.polychromic),
-        dynamics=DynamicsSpec(
-            track=evaluation.track_dynamics,
-            frequency=evaluation.dynamics_frequency,
-            prompts=evaluation.dynamics_prompts,
-            samples=evaluation.dynamics_samples,
-        ),
-        sampling=SamplingConfig(
-            n=evaluation.dynamics_samples,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            top_k=decoding.top_k,
-            max_new_tokens=decoding.max_new_tokens,
-            seed=decoding.seed,
-        ),
+        dynamics=_dynamics(config),
+        sampling=_decoding(config),
     )
+
+
+def grpo_spec(config: ExperimentConfig, arm: Arm, seed: int) -> GRPOSpec:
+    """Slice of the config that determines an adapter of GRPO."""
+    grpo = config.grpo.with_objective(config.polychromic_grpo) if arm == "polychromic_grpo" else config.grpo
+    settings = {"grpo": grpo, "reward": config.reward, "dynamics": _dynamics(config), "sampling": _decoding(config)}
+    return GRPOSpec(arm=arm, seed=seed, **settings)
+
+
+def _dynamics(config: ExperimentConfig) -> DynamicsSpec:
+    evaluation = config.evaluation
+    return DynamicsSpec(
+        track=evaluation.track_dynamics,
+        frequency=evaluation.dynamics_frequency,
+        prompts=evaluation.dynamics_prompts,
+        samples=evaluation.dynamics_samples,
+    )
+
+
+def _decoding(config: ExperimentConfig) -> SamplingConfig:
+    """The decoding of the dynamics: that of the sample sets, with as many candidates as are measured."""
+    kept = {"temperature", "top_p", "top_k", "max_new_tokens", "seed"}
+    return SamplingConfig(n=config.evaluation.dynamics_samples, **config.sampling.model_dump(include=kept))
 
 
 def _diversity_of(arm: Arm, config: PolychromicConfig) -> PolychromicConfig | None:
@@ -133,5 +145,11 @@ def score_spec(config: ExperimentConfig, arm: Arm, seed: int) -> ScoreSpec:
 
 
 def report_spec(config: ExperimentConfig) -> ReportSpec:
-    """Slice of the config that determines figures and table."""
-    return ReportSpec(arms=config.arms, ks=config.evaluation.ks, resamples=config.evaluation.resamples)
+    """Slice of the config that determines phase 1's figures and table."""
+    return ReportSpec(arms=core_arms(config), ks=config.evaluation.ks, resamples=config.evaluation.resamples)
+
+
+def depth_report_spec(config: ExperimentConfig) -> ReportSpec:
+    """Slice of the config that determines phase 2's figures and table."""
+    arms = tuple(dict.fromkeys(arm for arm, _ in depth_arms(config)))
+    return ReportSpec(arms=arms, ks=config.evaluation.ks, resamples=config.evaluation.resamples)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from polymlops.config.slices import ScoreSpec
 from polymlops.data.truth import Truth, load_truth
@@ -15,8 +17,10 @@ from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION
 from polymlops.metrics.lexical import compression_ratio, distinct_n, self_bleu
 from polymlops.metrics.pass_at_k import pass_at_k_curve
 from polymlops.metrics.semantic import distinct_at_k, mean_pairwise_distance, vendi_score
+from polymlops.metrics.user_selection import usq_at_k
 from polymlops.records import Job
 
+SELECTOR = "selector_"
 SCORES = {
     "arm": pl.String,
     "seed": pl.Int64,
@@ -33,21 +37,33 @@ SCORES = {
 }
 
 
-def score_samples(spec: ScoreSpec, samples: Path, dataset: Path, base: Path, job: Job) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class SocialInputs:
+    """Folders: sample set, dataset, base model, and the trained reward model where there is one."""
+
+    samples: Path
+    dataset: Path
+    base: Path
+    reward_model: Path | None = None
+
+
+def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job) -> dict[str, float]:
     """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
 
     `passed` is true quality at or above the world's threshold, under the named version of the quality. Selectors are
     what could rank candidates without the truth: `selector_logprob` (mean log-probability a token),
-    `selector_length`.
+    `selector_length`, and `selector_reward` where there is a reward model.
 
     Raises:
         InputError: the samples answer prompts of another dataset.
     """
     from polymlops.models.encoder import load_encoder
 
-    frame = pl.read_parquet(samples / "samples.parquet")
-    scores = _judge(frame, load_truth(dataset))
-    diversity = _diversity(frame, scores, load_encoder(base / "encoder"))
+    frame = pl.read_parquet(inputs.samples / "samples.parquet")
+    scores = _judge(frame, load_truth(inputs.dataset))
+    diversity = _diversity(frame, scores, load_encoder(inputs.base / "encoder"))
+    if inputs.reward_model is not None:
+        scores = scores.with_columns(_rewards(frame, inputs.reward_model))
     scores.write_parquet(job.output / "scores.parquet")
     diversity.write_parquet(job.output / "diversity.parquet")
     return _summary(spec, scores, diversity)
@@ -65,6 +81,13 @@ def _judge(frame: pl.DataFrame, truth: Truth) -> pl.DataFrame:
             )
         )
     return pl.DataFrame(rows, schema=SCORES, orient="row")
+
+
+def _rewards(frame: pl.DataFrame, reward_model: Path) -> pl.Series:
+    from polymlops.training.reward_model import load_reward_model
+
+    values = load_reward_model(reward_model).score(frame["prompt"].to_list(), frame["text"].to_list())
+    return pl.Series("selector_reward", values, dtype=pl.Float64)
 
 
 def _diversity(frame: pl.DataFrame, scores: pl.DataFrame, encoder: Any) -> pl.DataFrame:
@@ -113,8 +136,22 @@ def _summary(spec: ScoreSpec, scores: pl.DataFrame, diversity: pl.DataFrame) -> 
     metrics = {f"pass_at_{k}": value for k, value in curve.items()}
     for k in spec.ks:
         metrics[f"distinct_intents_at_{k}"] = float(np.mean(distinct_at_k(intents_PK, k, known_PK)))
+    metrics |= _selected(scores, max(spec.ks))
     metrics["quality"] = float(np.mean(by_prompt["quality"].to_numpy()))
     metrics["well_formed"] = float(np.mean(by_prompt["well_formed"].to_numpy()))
     for name in diversity.columns[1:]:
         metrics[name] = float(np.mean(diversity[name].to_numpy()))
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
+
+
+def _selected(scores: pl.DataFrame, k: int) -> dict[str, float]:
+    """Mean USQ by each selector, of k shown."""
+    grouped = scores.group_by("prompt_id", maintain_order=True).agg(pl.col("quality"), cs.starts_with(SELECTOR))
+    quality_PK = np.array(grouped["quality"].to_list())
+    names = [name for name in grouped.columns if name.startswith(SELECTOR)]
+    return {
+        f"usq_{name.removeprefix(SELECTOR)}_at_{k}": float(
+            np.mean(usq_at_k(quality_PK, np.array(grouped[name].to_list()), k))
+        )
+        for name in names
+    }

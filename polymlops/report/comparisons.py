@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polymlops.config.schema import STARTS
 from polymlops.errors import MetricError
 from polymlops.metrics.arrays import Floats
 from polymlops.metrics.statistics import (
@@ -50,9 +51,13 @@ class Comparison:
 
 
 def comparison_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs (arm, reference): other trained arms against the baseline, the baseline against the few-shot prompt."""
-    trained = [(arm, "baseline") for arm in arms if arm not in (*PROMPTED, "baseline") and "baseline" in arms]
-    return trained + [pair for pair in [("baseline", "few_shot")] if set(pair) <= set(arms)]
+    """Pairs (arm, reference): GRPO's arms against their start and each other, other trained arms against the baseline,
+    the baseline against the few-shot prompt.
+    """
+    sft = [(arm, "baseline") for arm in arms if arm not in (*PROMPTED, *STARTS, "baseline")]
+    grpo = [(str(arm), str(start)) for arm, start in STARTS.items()]
+    wanted = [*sft, *grpo, ("polychromic_grpo", "baseline_grpo"), ("baseline", "few_shot")]
+    return [pair for pair in wanted if set(pair) <= set(arms)]
 
 
 def compare(arm: PooledArm, reference: PooledArm, rng: np.random.Generator, resamples: int) -> list[Comparison]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from polymlops.errors import ArtifactError, MetricError
 from polymlops.metrics.arrays import Floats
-from polymlops.metrics.pass_at_k import pass_at_k
+from polymlops.metrics.pass_at_k import max_at_k, pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
+from polymlops.metrics.user_selection import usq_at_k
 
 # Candidates among which distinct intents are counted, where there are as many.
 SHOWN = 10
@@ -21,6 +22,7 @@ LOWER_IS_BETTER = frozenset({"self_bleu", "pairwise_bleu", "self_repetition", "p
 # Columns of diversity.parquet that are no metric, or that are computed here from the candidates themselves.
 NOT_DIVERSITY = frozenset({"arm", "seed", "domain", "prompt_id", "distinct_intents"})
 NAMED = 5
+SELECTOR = "selector_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ArmScores:
     """Scores of n candidates for each of P prompts, which are in the order of their ids.
 
     `intents_PK` is "" where a candidate has no intent. `diversity` holds one value a prompt for each metric, NaN where
-    it has no meaning.
+    it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name.
     """
 
     arm: str
@@ -39,6 +41,7 @@ class ArmScores:
     intents_PK: NDArray[np.str_]
     well_formed_PK: NDArray[np.bool_]
     diversity: Mapping[str, Floats]
+    selectors_PK: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -77,6 +80,11 @@ def read_scores(label: str, folder: Path) -> ArmScores:
         rows["intent"].fill_null("").to_numpy().astype(np.str_).reshape(-1, n),
         rows["well_formed"].to_numpy().reshape(-1, n),
         _read_diversity(folder, label, prompts),
+        {
+            name.removeprefix(SELECTOR): rows[name].to_numpy().reshape(-1, n)
+            for name in rows.columns
+            if name.startswith(SELECTOR)
+        },
     )
 
 
@@ -107,6 +115,11 @@ def metrics_by_prompt(scores: ArmScores, ks: Iterable[int]) -> dict[str, Floats]
         | {"quality": scores.quality_PK.mean(axis=1)}
         | intents
         | {f"distinct_passing_intents_at_{shown}": gated}
+        | {
+            f"usq_{name}_at_{shown}": usq_at_k(scores.quality_PK, selector_PK, shown)
+            for name, selector_PK in scores.selectors_PK.items()
+        }
+        | {f"quality_max_at_{shown}": max_at_k(scores.quality_PK, shown)}
         | dict(scores.diversity)
         | {"well_formed": scores.well_formed_PK.mean(axis=1)}
     )

@@ -29,15 +29,18 @@ class PlanContext:
     client: MlflowClient | None
     experiment_id: str | None
     stages: list[PlannedStage] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
 
     def run(self, stage: Stage[R]) -> Outcome[R]:
         """Look a stage up; its result is a placeholder where it would have to run."""
         key = stage.key()
         found = self.client and ledger.find_finished(self.client, key, stage.result, mark=False)
+        known, self.keys = key in self.keys, self.keys | {key}  # phases share stages
+        if not known:
+            seconds = found[1] if found else self._expected(stage)
+            self.stages.append(PlannedStage(stage.title, cached=bool(found), seconds=seconds))
         if found:
-            self.stages.append(PlannedStage(stage.title, cached=True, seconds=found[1]))
             return Outcome(found[0], cached=True, seconds=found[1])
-        self.stages.append(PlannedStage(stage.title, cached=False, seconds=self._expected(stage)))
         planned = stage.result(run_id="planned", uri="planned", digest=f"planned:{content_hash(key)}")
         return Outcome(planned, cached=False, seconds=0.0)
 

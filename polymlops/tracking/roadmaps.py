@@ -22,6 +22,7 @@ from polymlops.tracking.stages import RunContext, dataset_input
 from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracked_errors, tracking_uri
 
 ROADMAP_KEY, ATTEMPTS = "roadmap_key", "attempts"
+STAGES = "stages"  # folder of a roadmap's run: one listing a phase
 WITHOUT_RESULT = {"output_dir", "tracking", "execution"}
 logger = logging.getLogger(__name__)
 
@@ -93,13 +94,13 @@ def _begin_parent(client: MlflowClient, experiment_id: str, config: ExperimentCo
     return run_id
 
 
-def log_results(context: RunContext, results: Mapping[str, Reference], dataset: DatasetRef) -> None:
+def log_results(context: RunContext, phase: str, results: Mapping[str, Reference], dataset: DatasetRef) -> None:
     """Write on the parent run which stage results make up a phase, cached ones included, and the data behind them."""
     client = open_store(context.tracking_uri)
     listing = {label: ref.model_dump() for label, ref in results.items()}
     inputs: list[DatasetInput] = [dataset_input("dataset", dataset, "roadmap")]
     with tracked_errors(f"describe run {context.parent_run_id}"):
-        client.log_dict(context.parent_run_id, listing, "stages.json")
+        client.log_dict(context.parent_run_id, listing, f"{STAGES}/{phase}.json")
         client.log_inputs(context.parent_run_id, inputs)
 
 

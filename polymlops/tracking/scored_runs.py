@@ -19,11 +19,11 @@ from polymlops.errors import InputError, TrackingError
 from polymlops.refs import AnyRef, ScoresRef
 from polymlops.tracking import ledger
 from polymlops.tracking.artifacts import OUTPUT, materialise, publish
+from polymlops.tracking.roadmaps import STAGES
 from polymlops.tracking.store import tracked_errors
 from polymlops.tracking.tables import ARM, ROLE
 
 EXPERIMENT, STAGE_NAME = "scored-candidates", "score_candidates"
-LISTING = "stages.json"
 REFERENCES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, AnyRef])
 ALLOWED = re.compile(r"[^\w./ :-]")
 
@@ -114,13 +114,17 @@ def _score_refs(client: MlflowClient, run: Run) -> list[ScoresRef]:
 
 
 def _listed(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """References of the stages that a roadmap's run is made of; nothing for another run."""
-    with tracked_errors(f"read the stages of run {run_id}"):
-        if LISTING not in {item.path for item in client.list_artifacts(run_id)}:
-            return {}
-        with tempfile.TemporaryDirectory() as temporary:
-            text = Path(client.download_artifacts(run_id, LISTING, temporary)).read_text(encoding="utf-8")
+    """References of the stages that a roadmap's run is made of, later phases last; nothing for another run."""
+    found: dict[str, Any] = {}
+    with tracked_errors(f"read the stages of run {run_id}"), tempfile.TemporaryDirectory() as temporary:
+        for path in sorted(item.path for item in client.list_artifacts(run_id, STAGES)):
+            text = Path(client.download_artifacts(run_id, path, temporary)).read_text(encoding="utf-8")
+            found |= _references(text, f"{path} of run {run_id}")
+    return found
+
+
+def _references(text: str, name: str) -> dict[str, Any]:
     try:
         return REFERENCES.validate_python(json.loads(text))
     except (ValueError, ValidationError) as error:
-        raise TrackingError(f"{LISTING} of run {run_id} cannot be read: {error}") from error
+        raise TrackingError(f"{name} cannot be read: {error}") from error

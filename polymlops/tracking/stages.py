@@ -186,7 +186,10 @@ def _fetch(client: MlflowClient, ref: Reference, cache: Path) -> Path:
     try:
         return materialise(client, ref, cache)
     except ArtifactError as error:
-        ledger.invalidate(client, ref.run_id, str(error))
+        try:
+            ledger.invalidate(client, ref.run_id, str(error))
+        except TrackingError as second:  # a run that is not known cannot be marked; the first error is the one to show
+            logger.warning("%s", second)
         raise
 
 

@@ -73,12 +73,13 @@ def _record_arm(
 ) -> None:
     condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}' and tags.{ROLE} = 'arm' and tags.{ARM} = '{arm}'"
     found = ledger.search(client, condition, [context.experiment_id], limit=1)
-    if found and found[0].data.tags.get(REPORT) == report.digest and found[0].info.status == "FINISHED":
+    recorded = f"{REPORT}.{report.digest[:16]}"
+    if found and recorded in found[0].data.tags and found[0].info.status == "FINISHED":
         return
     tags = {ledger.PARENT: context.parent_run_id, ledger.RUN_NAME: arm, ARM: arm, ROLE: "arm"}
     run_id = found[0].info.run_id if found else ledger.begin_run(client, context.experiment_id, tags, {ARM: arm})
     ledger.log_metrics(client, run_id, metrics)
-    ledger.set_tags(client, run_id, {REPORT: report.digest})
+    ledger.set_tags(client, run_id, {recorded: report.run_id})
     ledger.end_run(client, run_id, "FINISHED")
 
 

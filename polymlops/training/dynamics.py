@@ -7,15 +7,15 @@ without dynamics end in the same weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from transformers import TrainerCallback
 
-from polymlops.config.slices import AdapterSpec
+from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.data.prompts import Prompt, chat, prompts_of
 from polymlops.data.truth import Truth, load_truth
 from polymlops.generation.decoding import Decoding, prompt_key, sample_candidates
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class DynamicsPoint:
     """Means over held-out prompts at one optimizer step; what has no meaning there is NaN.
 
-    `token_entropy` in nats, `true_intents` the distinct true intents among a prompt's candidates.
+    `token_entropy` in nats, `true_intents` the distinct true intents among a prompt's candidates, `quality` their true
+    quality; `reward` what training maximises, of the same candidates, None where there is no reward.
     """
 
     step: int
@@ -42,7 +43,21 @@ class DynamicsPoint:
     token_entropy: float
     true_intents: float
     pass_rate: float
+    quality: float
     well_formed: float
+    reward: float | None = None
+
+
+class Watched(Protocol):
+    """The part of a training spec that says how its dynamics are measured."""
+
+    @property
+    def dynamics(self) -> DynamicsSpec:
+        """How many prompts and candidates."""
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """Their decoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +72,10 @@ class DynamicsProbe:
     encoder: Any
     tokenizer: Any
     truth: Truth
+    reward: Callable[[Sequence[str], Sequence[str]], Any] | None = None
 
     @classmethod
-    def create(cls, spec: AdapterSpec, base: Path, dataset: Path, tokenizer: PreTrainedTokenizerFast) -> DynamicsProbe:
+    def create(cls, spec: Watched, base: Path, dataset: Path, tokenizer: PreTrainedTokenizerFast) -> DynamicsProbe:
         """Take prompts of the validation split, which no training reads."""
         from polymlops.models.encoder import load_encoder
 
@@ -85,13 +101,17 @@ class DynamicsProbe:
             groups = sample_candidates(model, self.encoded, keys, self.samples, self.decoding)
         finally:
             model.train(was_training)
-        rows = [
-            self._measure_prompt(prompt, [decode_candidate(self.tokenizer, candidate) for candidate in group])
-            for prompt, group in zip(self.prompts, groups, strict=True)
-        ]
+        texts = [[decode_candidate(self.tokenizer, candidate) for candidate in group] for group in groups]
+        rows = [self._measure_prompt(*pair) for pair in zip(self.prompts, texts, strict=True)]
         entropy = float(np.mean([candidate.entropy for group in groups for candidate in group]))
         means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        return DynamicsPoint(step=step, token_entropy=entropy, **means)
+        return DynamicsPoint(step=step, token_entropy=entropy, reward=self._mean_reward(texts), **means)
+
+    def _mean_reward(self, texts: Sequence[Sequence[str]]) -> float | None:
+        if self.reward is None:
+            return None
+        posts = [prompt.text for prompt, group in zip(self.prompts, texts, strict=True) for _ in group]
+        return float(np.mean(self.reward(posts, [text for group in texts for text in group])))
 
     def _measure_prompt(self, prompt: Prompt, texts: Sequence[str]) -> dict[str, float]:
         from polymlops.models.encoder import embed
@@ -103,6 +123,7 @@ class DynamicsProbe:
             "semantic_diversity": mean_pairwise_distance(embed(self.encoder, texts)),
             "true_intents": float(len({item.intent for item in judged if item.intent})),
             "pass_rate": float(np.mean([item.passed for item in judged])),
+            "quality": float(np.mean([item.quality for item in judged])),
             "well_formed": float(np.mean([item.well_formed for item in judged])),
         }
 
@@ -139,7 +160,8 @@ class DynamicsCallback(TrainerCallback):
         return json.loads(self._path(step).read_text())
 
     def _measure(self, model: Any, step: int) -> None:
-        point = asdict(self.probe.measure(model, step))
+        measured = asdict(self.probe.measure(model, step))
+        point = {key: value for key, value in measured.items() if value is not None}
         temporary = self._path(step).with_suffix(".tmp")
         temporary.write_text(json.dumps(point))
         temporary.replace(self._path(step))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerFast
 
-    from polymlops.training.grpo_trainer import Alarm
+    from polymlops.training.grpo_alarms import Alarm
 
 RewardFunction = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 START_KL = 1e-6  # nats; rounding of two equal forward passes lies orders of magnitude below
@@ -82,7 +82,8 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
     """The trainer of a spec, checked and ready to train; raises as `train_grpo`, but for what needs a step."""
     import transformers
 
-    from polymlops.training.grpo_trainer import AlarmCallback, SetTrainer
+    from polymlops.training.grpo_alarms import AlarmCallback
+    from polymlops.training.grpo_trainer import SetTrainer
 
     transformers.set_seed(spec.seed)
     tokenizer = load_tokenizer(base)
@@ -91,8 +92,7 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
     encoded = _fitting(prompts, spec.grpo, tokenizer, int(model.config.max_position_embeddings))
     callbacks: list[Any] = [HistoryCallback(job.log)]
     if spec.dynamics.track:
-        settings: Any = spec  # of an adapter's spec it reads `dynamics` and `sampling`, which both have
-        probe = DynamicsProbe.create(settings, base, dataset, tokenizer)
+        probe = replace(DynamicsProbe.create(spec, base, dataset, tokenizer), reward=reward)
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
     trainer = SetTrainer(
         spec.grpo,
@@ -214,7 +214,7 @@ def _keep_best(trainer: Any, alarm: Alarm, start: Path, job: Job) -> int:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    from polymlops.training.grpo_trainer import best_step
+    from polymlops.training.grpo_alarms import best_step
 
     folder = job.scratch / "checkpoints"
     steps = [int(path.parent.name.split("-")[1]) for path in folder.glob(f"checkpoint-*/{MARKER}")]

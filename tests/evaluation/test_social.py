@@ -12,7 +12,7 @@ from polymlops.data.truth import load_truth
 from polymlops.data.world import INTENTS, ParsedReply, render_reply
 from polymlops.data.world_language import REGISTER_OF_TONE, preference
 from polymlops.errors import InputError
-from polymlops.evaluation.social import score_samples
+from polymlops.evaluation.social import SocialInputs, score_samples
 from polymlops.generation.sampling import SCHEMA
 
 SPEC = ScoreSpec(arm="baseline", seed=42, ks=(1, 4))
@@ -33,7 +33,7 @@ def score(small_base, small_dataset, make_job):
             for i, text in enumerate(texts)
         ]
         pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(samples.output / "samples.parquet")
-        metrics = score_samples(SPEC, samples.output, small_dataset, small_base, job)
+        metrics = score_samples(SPEC, SocialInputs(samples.output, small_dataset, small_base), job)
         return metrics, *(pl.read_parquet(job.output / f"{name}.parquet") for name in ("scores", "diversity"))
 
     return run

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-STAGES = "stages.json"
+STAGES = "stages"
 
 
 def finished_runs(output_dir: Path) -> dict[str, list[str]]:
@@ -50,5 +50,7 @@ def artifact(output_dir: Path, run_id: str) -> dict[str, bytes]:
 def listed_stages(output_dir: Path) -> dict[str, dict[str, str]]:
     """The references that the roadmap's run lists."""
     (_, run_id, _), *_ = parent_runs(output_dir)
-    (path,) = output_dir.glob(f"artifacts/*/{run_id}/artifacts/{STAGES}")
-    return json.loads(path.read_text())
+    listed: dict[str, dict[str, str]] = {}
+    for path in sorted(output_dir.glob(f"artifacts/*/{run_id}/artifacts/{STAGES}/*.json")):
+        listed |= json.loads(path.read_text())
+    return listed

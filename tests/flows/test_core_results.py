@@ -30,7 +30,7 @@ print(time.monotonic() - begin)
 
 @pytest.fixture(scope="module")
 def printed(smoke):
-    return json.loads(smoke.printed)
+    return json.loads(smoke.printed)["core"]
 
 
 def _query(smoke, query):
@@ -42,7 +42,13 @@ def test_stages_ran_once_each_under_one_finished_parent(smoke):
     titles = [title for title, _, _ in stage_runs(smoke.output_dir)]
     samples = [title for arm in ARMS for title in (f"sample_arm {arm}", f"score_samples {arm}")]
     adapters = [f"train_adapter {arm}" for arm in ARMS[2:]]
-    assert titles == ["prepare_dataset", "build_base_model", *adapters, *samples, "write_core_results"]
+    core = ["prepare_dataset", "build_base_model", *adapters, *samples, "write_core_results"]
+    assert titles[: len(core)] == core
+    tuned = [f"{arm}/42" for arm in ("baseline_grpo", "polychromic_grpo")]
+    scored = [f"score_samples {arm}" for arm in ARMS[2:]]  # again, by the reward model too
+    scored += [title for arm in tuned for title in (f"sample_arm {arm}", f"score_samples {arm}")]
+    depth = ["train_reward_model", *(f"train_grpo {arm}" for arm in tuned), *scored, "write_theoretical_depth"]
+    assert titles[len(core) :] == depth
     assert {status for _, _, status in stage_runs(smoke.output_dir)} == {"FINISHED"}
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     parents = _query(smoke, "select distinct value from tags where key = 'mlflow.parentRunId'")
@@ -90,7 +96,7 @@ def test_prefect_has_every_task_and_its_end(smoke):
     with sqlite3.connect(smoke.output_dir / "prefect" / "prefect.db") as database:
         tasks = database.execute("select name, state_name from task_run order by start_time").fetchall()
         flows = database.execute("select name, state_name from flow_run").fetchall()
-    assert flows == [("smoke", "Completed"), ("smoke", "Completed")]
+    assert flows == [("smoke", "Completed")] * 3
     first = [state for name, state in tasks if name.startswith(("train_adapter", "sample_arm"))][:6]
     assert first == ["Completed"] * 6
 
@@ -104,7 +110,7 @@ def test_from_plain_python_and_from_a_running_event_loop_everything_is_cached(sm
     assert started.wait() == 0, started.err
     roadmap, core, seconds = started.out.splitlines()
     assert json.loads(roadmap)["core"] == json.loads(core)
-    assert json.loads(core)["artifacts"] == json.loads(smoke.printed)["artifacts"]
+    assert json.loads(core)["artifacts"] == json.loads(smoke.printed)["core"]["artifacts"]
     assert stage_runs(smoke.output_dir) == before
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     assert float(seconds) < 60

@@ -63,6 +63,12 @@ def test_pairs_are_trained_against_baseline_and_baseline_against_few_shot():
         ("baseline", "few_shot"),
     ]
     assert comparison_pairs(["polychromic", "zero_shot"]) == []
+    assert comparison_pairs(["baseline", "polychromic", "baseline_grpo", "polychromic_grpo"]) == [
+        ("polychromic", "baseline"),
+        ("baseline_grpo", "baseline"),
+        ("polychromic_grpo", "polychromic"),
+        ("polychromic_grpo", "baseline_grpo"),
+    ]
 
 
 def test_an_arm_without_training_stands_beside_every_seed():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polymlops.config.schema import LoraConfig, Section
+from polymlops.config.schema import LoraConfig
+from polymlops.config.section import Section
 from polymlops.refs import ModelRef, Reference
 from polymlops.tracking.ledger import begin_run
 from polymlops.tracking.stages import RunContext, Stage

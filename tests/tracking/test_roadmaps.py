@@ -82,10 +82,10 @@ def test_param_longer_than_mlflow_takes_is_cut_and_whole_in_the_file(config):
 def test_results_and_dataset_are_listed(config):
     dataset = DatasetRef(run_id="0" * 32, uri="file:///nowhere", digest="d" * 64)
     with roadmap_run(config, "source") as context:
-        log_results(context, {"dataset": dataset}, dataset)
+        log_results(context, "core-results", {"dataset": dataset}, dataset)
     run = _run(context)
     assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["d" * 36]
-    listing = yaml.safe_load((local_folder(run.info.artifact_uri) / "stages.json").read_text())
+    listing = yaml.safe_load((local_folder(run.info.artifact_uri) / "stages" / "core-results.json").read_text())
     assert DatasetRef.model_validate(listing["dataset"]) == dataset
 
 

@@ -62,7 +62,7 @@ def test_a_roadmap_gives_the_scores_of_its_stages(book, folder):
     digest = book.run(inner).data.tags["digest"]
     ref = {"run_id": inner, "uri": f"{book.run(inner).info.artifact_uri}/output", "digest": digest}
     listing = {"scores/x/1": ref | {"kind": "scores"}, "base": ref | {"kind": "model"}}
-    book.client.log_dict(book.context.parent_run_id, listing, "stages.json")
+    book.client.log_dict(book.context.parent_run_id, listing, "stages/core-results.json")
     found = fetch_scores(book.client, book.context.parent_run_id, book.context.cache)
     assert [(path / "scores.parquet").is_file() for path in found.folders] == [True]
 
@@ -74,6 +74,6 @@ def test_runs_without_scores_are_refused(book):
     end_run(book.client, bare, "FINISHED")
     with pytest.raises(InputError, match=f"run {bare} holds no scores"):
         fetch_scores(book.client, bare, book.context.cache)
-    book.client.log_text(bare, json.dumps({"scores/x/1": {"kind": "nonsense"}}), "stages.json")
-    with pytest.raises(TrackingError, match=f"stages.json of run {bare} cannot be read"):
+    book.client.log_text(bare, json.dumps({"scores/x/1": {"kind": "nonsense"}}), "stages/a-phase.json")
+    with pytest.raises(TrackingError, match=f"stages/a-phase.json of run {bare} cannot be read"):
         fetch_scores(book.client, bare, book.context.cache)

@@ -1,0 +1,31 @@
+"""How candidates are drawn: the sample sets of every arm, and the small ones that are measured during training."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from polymlops.config.section import Section
+
+
+class SamplingConfig(Section):
+    """Decoding of the sample sets; the same for every arm."""
+
+    n: int = Field(10, ge=1, description="candidates a prompt")
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(0.9, gt=0, le=1)
+    top_k: int = Field(0, ge=0, description="0 is off")
+    max_new_tokens: int = Field(64, ge=1)
+    prompts: int = Field(100, ge=1, description="prompts of the test split, at most")
+    shard_prompts: int = Field(25, ge=1, description="prompts a shard; a killed run goes on at the first missing shard")
+    batch: int = Field(256, ge=1, description="sequences decoded together")
+    few_shot: int = Field(3, ge=1, description="examples in the few-shot prompt")
+    seed: int = Field(1234, ge=0)
+
+
+class DynamicsSpec(Section):
+    """Diversity measured during training."""
+
+    track: bool
+    frequency: int = Field(ge=1, description="optimizer steps between measurements")
+    prompts: int = Field(ge=1, description="validation prompts of a measurement")
+    samples: int = Field(ge=2, description="candidates a prompt")
