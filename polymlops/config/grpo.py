@@ -78,6 +78,7 @@ class GRPOConfig(Section):
     temperature: float = Field(0.8, gt=0, description="of sampling, and of the log-probabilities in loss and KL")
     max_new_tokens: int = Field(64, ge=1, description="a completion that is cut here does not count in diversity")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints; a multiple of log_every")
+    dynamics_frequency: int = Field(10, ge=1, description="optimizer steps between measurements on held-out prompts")
     log_every: int = Field(5, ge=1, description="optimizer steps a logged window")
     alarms: AlarmConfig = AlarmConfig()
 

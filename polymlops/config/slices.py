@@ -103,7 +103,8 @@ def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
 def grpo_spec(config: ExperimentConfig, arm: Arm, seed: int) -> GRPOSpec:
     """Slice of the config that determines an adapter of GRPO."""
     grpo = config.grpo.with_objective(config.polychromic_grpo) if arm == "polychromic_grpo" else config.grpo
-    settings = {"grpo": grpo, "reward": config.reward, "dynamics": _dynamics(config), "sampling": _decoding(config)}
+    dynamics = _dynamics(config).model_copy(update={"frequency": grpo.dynamics_frequency})
+    settings = {"grpo": grpo, "reward": config.reward, "dynamics": dynamics, "sampling": _decoding(config)}
     return GRPOSpec(arm=arm, seed=seed, **settings)
 
 

@@ -35,6 +35,7 @@ from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
 from polymlops.training.polychromic import DistanceFunction, cosine_distances, lexical_distances
+from polymlops.training.rewards import RewardScores
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from polymlops.training.grpo_alarms import Alarm
 
-RewardFunction = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+RewardFunction = Callable[[Sequence[str], Sequence[str]], "np.ndarray | RewardScores"]
 START_KL = 1e-6  # nats; rounding of two equal forward passes lies orders of magnitude below
 CHECKED_PROMPTS = 4
 
@@ -58,7 +59,7 @@ def train_grpo(
         base: folder of the base model, its tokenizer and encoder.
         start: folder of the SFT adapter; also the reference of the KL.
         dataset: folder of the split parquet files.
-        reward: (posts, replies) -> one finite number for each, higher is better.
+        reward: (posts, replies) -> one finite number for each, higher is better; parts of it are logged by name.
         job: where the adapter goes; checkpoints lie in its scratch folder.
 
     Returns: reward, KL, diversity of the last window, the step kept, whether an alarm stopped it (adapter.json: why).
@@ -92,7 +93,9 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
     encoded = _fitting(prompts, spec.grpo, tokenizer, int(model.config.max_position_embeddings))
     callbacks: list[Any] = [HistoryCallback(job.log)]
     if spec.dynamics.track:
-        probe = replace(DynamicsProbe.create(spec, base, dataset, tokenizer), reward=reward)
+        probe = replace(
+            DynamicsProbe.create(spec, base, dataset, tokenizer), reward=lambda *pair: values_of(reward(*pair))
+        )
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
     trainer = SetTrainer(
         spec.grpo,
@@ -108,6 +111,11 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
     use_quiet_progress(trainer)
     _check_start(trainer, encoded, spec)
     return trainer
+
+
+def values_of(rewards: np.ndarray | RewardScores) -> np.ndarray:
+    """The values of a reward, with or without its parts."""
+    return rewards.values if isinstance(rewards, RewardScores) else rewards
 
 
 def warm_start(base: Path, start: Path) -> PeftModel:

@@ -27,6 +27,4 @@ def train_arm(spec: GRPOSpec, inputs: GRPOInputs, job: Job) -> dict[str, float]:
     """Train one GRPO arm and write its adapter; returns and raises as `train_grpo` and `build_reward`."""
     encoder = load_encoder(inputs.base / "encoder")
     reward = build_reward(spec.reward, inputs.reward_model, partial(embed, encoder))
-    return train_grpo(
-        spec, inputs.base, inputs.start, inputs.dataset, lambda posts, replies: reward.score(posts, replies).values, job
-    )
+    return train_grpo(spec, inputs.base, inputs.start, inputs.dataset, reward.score, job)

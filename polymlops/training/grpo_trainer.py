@@ -18,12 +18,13 @@ from trl.trainer.utils import split_tensor_dict, use_adapter
 from polymlops.config.grpo import GRPOConfig
 from polymlops.errors import TrainingError
 from polymlops.generation.decoding import Candidate, Decoding, pad_left, prompt_key, sample_candidates
-from polymlops.training.grpo import RewardFunction
+from polymlops.training.grpo import RewardFunction, values_of
 from polymlops.training.grpo_alarms import AlarmCallback
 from polymlops.training.grpo_forward import Rows, token_scores
 from polymlops.training.grpo_groups import SampledGroups, checked
 from polymlops.training.grpo_merging import merged
 from polymlops.training.polychromic import DistanceFunction
+from polymlops.training.rewards import RewardScores
 
 
 class SetTrainer(GRPOTrainer):
@@ -59,7 +60,11 @@ class SetTrainer(GRPOTrainer):
     def _reward(self, prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
         posts = [prompt[-1]["content"] for prompt in prompts]
         replies = [completion[0]["content"].strip() for completion in completions]
-        values = checked(self.reward(posts, replies), replies, self.config, self.state.global_step == 0)
+        rewards = self.reward(posts, replies)
+        if isinstance(rewards, RewardScores):
+            for name, part in rewards.breakdown.items():
+                self._metrics["train"][f"reward_parts/{name}"].append(float(part.mean()))
+        values = checked(values_of(rewards), replies, self.config, self.state.global_step == 0)
         rewards_GK = values.reshape(-1, self.config.samples)
         rows = np.array(replies, dtype=object).reshape(rewards_GK.shape)
         distances_GKK = np.stack([self.distances(list(row)) for row in rows])

@@ -44,6 +44,12 @@ def test_file_is_a_profile_too(tmp_path):
             ["arms=[nobody]"],
             "arms.0: Input should be 'zero_shot', 'few_shot', 'baseline', 'polychromic', ",
         ),
+        (["arms=[polychromic, baseline_grpo]"], "arms: baseline_grpo starts from baseline, which is not among"),
+        (["polychromic_grpo.k=9"], "polychromic_grpo: k 9 is above samples"),
+        (
+            ["grpo.k=2", "grpo.samples=2", "grpo.micro_batch=4"],
+            "grpo: baseline mean has nothing to compare with at k = samples",
+        ),
         (["sampling.temperature=.nan"], "sampling.temperature: Input should be"),
         (["data.split.test=0.5"], "data.split: the shares sum to"),
         (["name='a/b'"], "name: String should match pattern"),

@@ -66,3 +66,11 @@ def test_known_texts_get_their_known_scores(score, post):
 def test_samples_of_another_dataset_are_refused(score):
     with pytest.raises(InputError, match="no post of this dataset"):
         score("w999-p00000", ["a", "b", "c", "d"])
+
+
+def test_usq_is_the_quality_of_what_a_selector_picks(score, post):
+    by_taste = sorted(INTENTS, key=lambda intent: -preference(post.taste, intent))
+    long, short = sorted((reply(post, by_taste[0]), reply(post, by_taste[-1])), key=len, reverse=True)
+    metrics, scores, _ = score(post.post_id, [long, short, "no", "so"])
+    picked = dict(zip([long, short], scores["quality"], strict=False))[long]
+    assert metrics["social/usq_length_at_4"] == pytest.approx(picked)  # the longest of all four
