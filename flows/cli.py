@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.evaluate_options import evaluate_options
 from flows.score_options import compare_options, score_options
 
 if TYPE_CHECKING:
     from polymlops.config.schema import ExperimentConfig
 
-PHASES = (1, 2)
+PHASES = (1, 2, 3)
 F = Callable[..., Any]
 
 
@@ -98,13 +99,33 @@ def ui(profile: str, overrides: tuple[str, ...], prefect_port: int, mlflow_port:
 def score(**options: Any) -> None:
     """Score anyone's candidates: JSON lines (plain or .gz) or parquet, one candidate a row.
 
-    Columns: prompt_id or task_id; text or completion. Optional: passed, quality, selector_*, arm, seed, sample_id.
+    Columns: prompt_id or task_id; text or completion. Optional: passed, quality, selector_*, arm, seed, sample_id. With
+    --suite the completions are programs, which are executed; every verdict is written to verdicts.jsonl.
     """
     from flows.commands import exit_codes
     from flows.scoring import ScoreRequest, score_command
 
+    request = ScoreRequest(**options)
     with exit_codes():
-        score_command(ScoreRequest(**options))
+        if request.suite or request.suite_file:
+            from flows.program_scoring import score_programs_command
+
+            score_programs_command(request)
+        elif request.check_suite or request.require_isolation:
+            raise click.UsageError("--check-suite and --require-isolation go with --suite or --suite-file: add one")
+        else:
+            score_command(request)
+
+
+@main.command()
+@evaluate_options
+def evaluate(**options: Any) -> None:
+    """Evaluate a model on a domain: sample it, execute its programs in the sandbox, score them."""
+    from flows.commands import exit_codes
+    from flows.evaluating import EvaluateRequest, evaluate_command
+
+    with exit_codes():
+        evaluate_command(EvaluateRequest(**options))
 
 
 @main.command()

@@ -58,14 +58,18 @@ def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> N
 
 def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, PhaseResults]:
     """Results by the name of the phase."""
-    from flows import run_core_results, run_roadmap, run_theoretical_depth
+    from flows import run_core_results, run_generalization, run_roadmap, run_theoretical_depth
 
     if phase == "1":
         return {"core": run_core_results(config)}
     if phase == "2":
         return {"depth": run_theoretical_depth(config)}
+    if phase == "3":
+        return {"generalization": run_generalization(config)}
     roadmap = run_roadmap(config)
-    return {name: found for name in ("core", "depth") if (found := getattr(roadmap, name)) is not None}
+    return {
+        name: found for name in ("core", "depth", "generalization") if (found := getattr(roadmap, name)) is not None
+    }
 
 
 def plan_command(config: ExperimentConfig, as_json: bool) -> None:

@@ -46,6 +46,16 @@ def print_results(config: ExperimentConfig, phases: Mapping[str, PhaseResults], 
     click.echo(f"Browse both UIs: polymlops ui{there}")
 
 
+def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_json: bool) -> None:
+    """One table of metrics by arm, and what else is known."""
+    if as_json:
+        _print_json({"table": [row.model_dump() for row in rows], **summary})
+        return
+    _print_table(_arms_table(rows))
+    for name in ("suite", "folder"):
+        click.echo(f"{name}: {summary[name]}")
+
+
 def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:
     """Stages, what is cached, and expected time and cost of the rest."""
     waiting = [stage for stage in stages if not stage.cached]

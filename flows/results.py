@@ -50,6 +50,30 @@ class DepthArtifacts(CoreArtifacts):
         return {**super().labelled(), "reward": self.reward}
 
 
+class DomainArtifacts(Result):
+    """One domain's samples, scores and report, by `arm/seed` where there are several."""
+
+    samples: dict[str, SampleSetRef]
+    scores: dict[str, ScoresRef]
+    report: ReportRef
+
+
+class GeneralizationArtifacts(Result):
+    """Everything that phase 3 made or stood on; adapters by `arm/seed`."""
+
+    dataset: DatasetRef
+    base: ModelRef
+    adapters: dict[str, ModelRef]
+    code: DomainArtifacts
+
+    def labelled(self) -> dict[str, Reference]:
+        """Every reference under one flat name."""
+        flat: dict[str, Reference] = {"dataset": self.dataset, "base": self.base, "code/report": self.code.report}
+        flat |= {f"adapter/{label}": ref for label, ref in self.adapters.items()}
+        flat |= {f"code/samples/{label}": ref for label, ref in self.code.samples.items()}
+        return flat | {f"code/scores/{label}": ref for label, ref in self.code.scores.items()}
+
+
 class PhaseResults(Result):
     """A phase: its table, and where to look."""
 
@@ -71,9 +95,16 @@ class DepthResults(PhaseResults):
     models: tuple[RegisteredVersion, ...] = Field(description="versions in the model registry, one a GRPO arm")
 
 
+class GeneralizationResults(PhaseResults):
+    """Phase 3."""
+
+    artifacts: GeneralizationArtifacts
+
+
 class RoadmapResults(Result):
     """The phases of a roadmap that ran."""
 
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     core: CoreResults
     depth: DepthResults | None = Field(description="none where no arm is trained by GRPO")
+    generalization: GeneralizationResults

@@ -7,6 +7,8 @@ from prefect import flow
 from flows.core_results import carry_out as carry_out_core_results
 from flows.core_results import core_results
 from flows.execution import planned, tracked
+from flows.generalization import carry_out as carry_out_generalization
+from flows.generalization import generalization
 from flows.results import RoadmapResults
 from flows.theoretical_depth import carry_out as carry_out_theoretical_depth
 from flows.theoretical_depth import theoretical_depth
@@ -21,7 +23,8 @@ def roadmap(config: ExperimentConfig) -> RoadmapResults:
     with tracked(config, None) as run:
         core = core_results(config, run)
         depth = theoretical_depth(config, run) if grpo_arms(config) else None
-        return RoadmapResults(parent_run_id=run.parent_run_id, core=core, depth=depth)
+        domains = generalization(config, run)
+        return RoadmapResults(parent_run_id=run.parent_run_id, core=core, depth=depth, generalization=domains)
 
 
 def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
@@ -34,4 +37,5 @@ def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
     carry_out_core_results(planned(context), config)
     if grpo_arms(config):
         carry_out_theoretical_depth(planned(context), config)
+    carry_out_generalization(planned(context), config)
     return context.stages

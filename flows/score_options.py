@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from flows.suite_options import SUITE, suite_option
+
 F = Callable[..., Any]
 
 
-def _ks(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
+def parsed_ks(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
     """`--k 1,5,10` or `--k 1 --k 5`, ascending, each once."""
     parts = [part.strip() for value in values for part in value.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -20,7 +22,12 @@ def _ks(_context: click.Context, _option: click.Parameter, values: tuple[str, ..
 
 SHARED = (
     click.option(
-        "--k", "ks", multiple=True, callback=_ks, metavar="K,K,...", help="Candidates shown. Default: 1,2,5,10,...,n."
+        "--k",
+        "ks",
+        multiple=True,
+        callback=parsed_ks,
+        metavar="K,K,...",
+        help="Candidates shown. Default: 1,2,5,10,...,n.",
     ),
     click.option("--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Of the bootstrap."),
     click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the bootstrap."),
@@ -57,6 +64,8 @@ SCORE = (
     click.option(
         "--domain", default="candidates", show_default=True, help="First part of the metrics' names in MLflow."
     ),
+    suite_option("Completions are programs for this suite: execute them in the sandbox first."),
+    *SUITE,
 )
 COMPARE = (
     click.argument("inputs", nargs=-1, required=True, metavar="FILE|RUN..."),

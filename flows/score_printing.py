@@ -87,6 +87,12 @@ def _table(title: str, *columns: str) -> Table:
 def _print_summary(summary: Mapping[str, Any]) -> None:
     for note in summary["notes"]:
         click.echo(note)
+    for arm, values in summary.get("executed", {}).items():
+        click.echo(
+            f"{arm}: {', '.join(f'{name} {shown(value)}' for name, value in values.items() if value is not None)}"
+        )
+    if "suite" in summary:
+        click.echo(f"suite: {summary['suite']}; every verdict in {summary['verdicts']}")
     settings = {name: value for name, value in summary["settings"].items() if value is not None and name != "metrics"}
     click.echo("; ".join(f"{name} {value}" for name, value in settings.items()))
     if summary.get("folder"):

@@ -28,10 +28,15 @@ class ScoreRequest(Request):
     threshold: float
     track: bool
     domain: str
+    suite: str | None
+    suite_file: str | None
+    check_suite: bool
+    require_isolation: bool
+    workers: int
 
 
-def score_command(request: ScoreRequest) -> None:
-    """Read, score, print; write and track where asked."""
+def score_command(request: ScoreRequest, about: Mapping[str, Any] | None = None) -> None:
+    """Read, score, print; write and track where asked. `about` is what else is known, for the summary."""
     from flows.score_printing import print_scores
     from polymlops.evaluation.candidate_groups import candidate_groups
     from polymlops.evaluation.candidates import read_candidates
@@ -43,7 +48,7 @@ def score_command(request: ScoreRequest) -> None:
     request = replace(request, ks=request.ks or default_ks_of(groups))
     scored = _score(request, groups)
     notes = score_notes(scored.arms, groups, candidates.ignored)
-    summary: dict[str, Any] = {"settings": settings_of(request, scored.arms), "notes": list(notes)}
+    summary: dict[str, Any] = {"settings": settings_of(request, scored.arms), "notes": list(notes), **(about or {})}
     if out is not None or request.track:
         summary |= _keep(request, candidates, scored, summary, out)
     print_scores(scored.table.rows, summary, request.as_json)

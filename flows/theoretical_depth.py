@@ -5,18 +5,17 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.execution import Call, in_process, tracked
-from flows.foundations import lay_foundations
+from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.registration import register
 from flows.results import DepthArtifacts, DepthResults
-from polymlops.config.schema import STARTS, ExperimentConfig
-from polymlops.config.slices import depth_arms, depth_report_spec, grpo_arms, grpo_spec, sample_spec, score_spec
-from polymlops.refs import ModelRef, SampleSetRef, ScoresRef
+from polymlops.config.schema import ExperimentConfig
+from polymlops.config.slices import depth_arms, depth_report_spec, sample_spec, score_spec
+from polymlops.refs import SampleSetRef, ScoresRef
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
 from tasks.arms import ScoreSources, sample_arm, score_samples
 from tasks.reporting import write_theoretical_depth
-from tasks.rewards import GRPOSources, train_grpo, train_reward_model
 
 
 @flow(name="theoretical-depth", flow_run_name="{config.name}", persist_result=False)
@@ -36,12 +35,8 @@ def theoretical_depth(config: ExperimentConfig, context: RunContext | None = Non
 def carry_out(call: Call, config: ExperimentConfig) -> DepthArtifacts:
     """The stages of the phase, in order."""
     ground = lay_foundations(call, config)
-    reward = call(train_reward_model, config.reward_model, ground.base, ground.dataset)
-    tuned: dict[str, ModelRef] = {}
-    for arm, seed in grpo_arms(config):
-        start = ground.adapters[f"{STARTS[arm]}/{seed}"]
-        sources = GRPOSources(ground.base, start, ground.dataset, reward)
-        tuned[f"{arm}/{seed}"] = call(train_grpo, grpo_spec(config, arm, seed), sources)
+    reward = lay_reward(call, config, ground)
+    tuned = tune_by_reward(call, config, ground, reward)
     adapters = ground.adapters | tuned
     samples: dict[str, SampleSetRef] = {}
     scores: dict[str, ScoresRef] = {}

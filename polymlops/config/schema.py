@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from polymlops.config.coding import CodeConfig, CodeGRPOConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
 from polymlops.config.sampling import SamplingConfig
@@ -203,6 +204,8 @@ class ExperimentConfig(Section):
     )
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    code: CodeConfig = CodeConfig()
+    code_grpo: CodeGRPOConfig = CodeGRPOConfig()
     tracking: TrackingConfig = TrackingConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
@@ -222,6 +225,8 @@ class ExperimentConfig(Section):
         if not any(arm not in STARTS for arm in self.arms):
             raise ValueError(f"arms: {list(self.arms)} has none to compare with")
         self.grpo.with_objective(self.polychromic_grpo)
+        if self.code_grpo.objectives and "zero_shot" not in self.arms:
+            raise ValueError("arms: code_grpo compares with zero_shot, from which it starts: add it")
         return self
 
     @model_validator(mode="after")

@@ -6,16 +6,16 @@ its default here, whatever the config says.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from polymlops.config.grpo import GRPOSpec
 from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.config.schema import STARTS, Arm, ExperimentConfig, LoraConfig, PolychromicConfig, SFTConfig
-from polymlops.config.section import Section
+from polymlops.config.section import Section, Slug
 
-Domain = Literal["social"]
+Domain = Annotated[str, StringConstraints(pattern=r"^(social|creative|code_[a-z0-9_]+)$")]
 TRAINED: tuple[Arm, ...] = ("baseline", "polychromic", "lambda_zero", "detached")
 UNTRAINED_SEED = 0
 
@@ -35,7 +35,7 @@ class AdapterSpec(Section):
 class SampleSpec(Section):
     """The sample set of one arm; an arm without training has seed 0."""
 
-    arm: Arm
+    arm: Slug
     seed: int = Field(ge=0, description="training seed of the arm; sampling has its own in `sampling.seed`")
     domain: Domain = "social"
     sampling: SamplingConfig
@@ -53,7 +53,7 @@ class ScoreSpec(Section):
 class ReportSpec(Section):
     """Figures and table over all arms and seeds."""
 
-    arms: tuple[Arm, ...] = Field(min_length=1, description="in the order of the table")
+    arms: tuple[Slug, ...] = Field(min_length=1, description="in the order of the table")
     domain: Domain = "social"
     ks: tuple[int, ...] = Field(min_length=1)
     resamples: int = Field(ge=100, description="bootstrap resamples")

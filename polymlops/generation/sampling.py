@@ -1,11 +1,14 @@
 """The stage that makes a sample set: n candidates for every prompt of the test split from one arm.
 
 Shards are written as they come, each moved into place when it is whole; a killed run goes on at the first missing one.
+What is asked, and how, is a `Questions`: `sample_arm` asks social posts, `code_sampling` programming problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,8 @@ from polymlops.records import Job
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+Encode = Callable[["PreTrainedTokenizerFast", Prompt], list[int]]
+Decode = Callable[["PreTrainedTokenizerFast", Candidate], str]
 SCHEMA = {
     "arm": pl.String,
     "seed": pl.Int64,
@@ -37,18 +42,49 @@ SCHEMA = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The prompts of a domain, how they become tokens, and how the tokens of an answer become its text."""
+
+    prompts: Sequence[Prompt]
+    encode: Encode
+    decode: Decode = decode_candidate
+
+
 def sample_arm(spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path, job: Job) -> dict[str, float]:
+    """Sample replies to every post of the test split; writes, returns and raises as `sample_questions`."""
+    return sample_questions(spec, social_questions(spec, dataset), base, adapter, job)
+
+
+def social_questions(spec: SampleSpec, dataset: Path) -> Questions:
+    """Posts of the test split as chats; `few_shot` sees solved examples first."""
+    sampling = spec.sampling
+    examples = few_shot_examples(dataset, sampling.few_shot, sampling.seed) if spec.arm == "few_shot" else ()
+    prompts = prompts_of(dataset, "test", sampling.prompts, sampling.seed)
+    return Questions(prompts, partial(encode_prompt, examples=examples))
+
+
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerFast, prompt: Prompt, examples: Sequence[tuple[str, str]] = ()
+) -> list[int]:
+    """Tokens of a prompt as a user's message, after solved examples."""
+    return encode_chat(tokenizer, chat(prompt.text, examples))
+
+
+def sample_questions(
+    spec: SampleSpec, questions: Questions, base: Path, adapter: Path | None, job: Job
+) -> dict[str, float]:
     """Sample every prompt and write `samples.parquet`, one row a candidate; returns counts and rates.
 
-    Columns: arm, seed, domain, prompt_id, sample_id, prompt (the post), text, token_count (end token included), logprob
-    (of the model at temperature 1), entropy (nats a token), finish_reason ("stop" or "length").
+    Columns: arm, seed, domain, prompt_id, sample_id, prompt (the question), text, token_count (end token included),
+    logprob (of the model at temperature 1), entropy (nats a token), finish_reason ("stop" or "length").
 
     Raises:
         InputError: a prompt does not fit the model's context.
     """
     from tqdm import tqdm
 
-    prompts = prompts_of(dataset, "test", spec.sampling.prompts, spec.sampling.seed)
+    prompts = questions.prompts
     shards = _shards(prompts, spec.sampling.shard_prompts)
     missing = [
         (path, part) for path, part in ((job.scratch / name, part) for name, part in shards) if not path.exists()
@@ -56,10 +92,10 @@ def sample_arm(spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path
     total = len(prompts) * spec.sampling.n
     done = total - spec.sampling.n * sum(len(part) for _, part in missing)
     if missing:
-        sampler = Sampler(spec, base, adapter, dataset)
+        sampler = Sampler(spec, questions, base, adapter)
         with tqdm(total=total, initial=done, desc=f"sample {spec.arm}", unit="text") as bar:
             for path, part in missing:
-                _write_whole(sampler.sample(part, bar.update), path)
+                write_whole(sampler.sample(part, bar.update), path)
     frame = pl.concat([pl.read_parquet(job.scratch / name) for name, _ in shards])
     frame.write_parquet(job.output / "samples.parquet")
     return {
@@ -70,14 +106,13 @@ def sample_arm(spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path
 
 
 class Sampler:
-    """A loaded arm and its prompt format."""
+    """A loaded arm and how it is asked."""
 
-    def __init__(self, spec: SampleSpec, base: Path, adapter: Path | None, dataset: Path) -> None:
+    def __init__(self, spec: SampleSpec, questions: Questions, base: Path, adapter: Path | None) -> None:
         self.spec = spec
+        self.questions = questions
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(base)
         self.model: Any = load_with_adapter(base, adapter)
-        few_shot = spec.arm == "few_shot"
-        self.examples = few_shot_examples(dataset, spec.sampling.few_shot, spec.sampling.seed) if few_shot else ()
 
     def sample(self, prompts: Sequence[Prompt], progress: Any = None) -> pl.DataFrame:
         """Candidates of the prompts, in order, decoded `sampling.batch` sequences at a time."""
@@ -97,7 +132,7 @@ class Sampler:
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        tokens = encode_chat(self.tokenizer, chat(prompt.text, self.examples))
+        tokens = self.questions.encode(self.tokenizer, prompt)
         context = self.model.config.max_position_embeddings
         if len(tokens) + self.spec.sampling.max_new_tokens > context:
             raise InputError(
@@ -110,7 +145,7 @@ class Sampler:
     def _rows(self, prompt: Prompt, group: Sequence[Candidate]) -> Iterator[tuple[Any, ...]]:
         spec = self.spec
         for sample_id, candidate in enumerate(group):
-            text = decode_candidate(self.tokenizer, candidate)
+            text = self.questions.decode(self.tokenizer, candidate)
             reason = "stop" if candidate.finished else "length"
             yield (
                 *(spec.arm, spec.seed, spec.domain, prompt.prompt_id, sample_id, prompt.text, text),
@@ -124,7 +159,8 @@ def _shards(prompts: Sequence[Prompt], size: int) -> list[tuple[str, Sequence[Pr
     ]
 
 
-def _write_whole(frame: pl.DataFrame, path: Path) -> None:
+def write_whole(frame: pl.DataFrame, path: Path) -> None:
+    """Write a shard so that it is there whole or not at all."""
     temporary = path.with_suffix(".part")
     frame.write_parquet(temporary)
     temporary.replace(path)

@@ -100,12 +100,23 @@ def arm_differences(
 
     Raises: InputError where prompts or their numbers of candidates differ; MetricError where seeds differ.
     """
+    pairs = [(arm.arm, reference) for arm in arms if arm.arm != reference]
+    return pairwise_differences(arms, pairs, metrics, rng, resamples)
+
+
+def pairwise_differences(
+    arms: Sequence[ArmValues],
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[str],
+    rng: np.random.Generator,
+    resamples: int,
+) -> tuple[ArmDifference, ...]:
+    """First minus second of each pair on every metric, Holm over all of these tests; raises as `arm_differences`."""
     check_same_prompts(arms)
     pooled = {arm.arm: PooledArm(arm.arm, arm.seeds, {name: arm.values_SP[name] for name in metrics}) for arm in arms}
     found = [
         (item, cliffs_delta(*_means(pooled[arm], pooled[reference], item.metric)))
-        for arm in pooled
-        if arm != reference
+        for arm, reference in pairs
         for item in compare(pooled[arm], pooled[reference], rng, resamples)
     ]
     tested = [i for i, (item, _) in enumerate(found) if not math.isnan(item.p)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from polymlops.config.slices import ReportSpec
 from polymlops.errors import ArtifactError, MetricError
 from polymlops.figures.curves import Curve, curves_figure
 from polymlops.figures.dynamics import Trajectory, dynamics_figure
-from polymlops.figures.frontier import FrontierPoint, front_shares, frontier_figure
+from polymlops.figures.frontier import DIVERSITY, QUALITY, Axis, FrontierPoint, front_shares, frontier_figure
 from polymlops.figures.saving import save_figure
 from polymlops.metrics.collapse_point import collapse_point
 from polymlops.metrics.pass_at_k import pass_at_k
@@ -28,17 +28,39 @@ from polymlops.report.scores import ArmScores, better, check_comparable, metrics
 if TYPE_CHECKING:
     from polymlops.metrics.arrays import Floats
 
-AXES = ("quality", "semantic_diversity")
 Table = dict[str, dict[str, Estimate]]
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a domain is reported: the frontier's axes, what an intent is called there, which arms are compared.
+
+    Metrics whose name starts as one of `left_out` say what another one of the domain says.
+    """
+
+    axes: tuple[str, str]
+    titles: tuple[Axis, Axis]
+    intents: str = "intents"
+    left_out: tuple[str, ...] = ()
+    pairs: Callable[[Sequence[str]], list[tuple[str, str]]] = comparison_pairs
+
+    def named(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
+        """The metrics under the domain's names."""
+        kept = {name: value for name, value in values.items() if not name.startswith(self.left_out or ("\0",))}
+        return {name.replace("intents", self.intents): value for name, value in kept.items()}
+
+
+SOCIAL = Layout(("quality", "semantic_diversity"), (QUALITY, DIVERSITY))
+
+
 def write_core_results(
-    spec: ReportSpec, scores: Mapping[str, Path], adapters: Mapping[str, Path], job: Job
+    spec: ReportSpec, scores: Mapping[str, Path], adapters: Mapping[str, Path], job: Job, layout: Layout = SOCIAL
 ) -> dict[str, float]:
     """Write figures, table.json, table.csv, comparisons.json and dynamics_data.json to `job.output`.
 
     `scores` and `adapters` map "arm/seed" to folders: scores.parquet and diversity.parquet of a sample set,
-    dynamics.json of an adapter. Without any measured dynamics there is no diversity_trajectory_plot. Returns
+    dynamics.json of an adapter. Without any measured dynamics there is no diversity_trajectory_plot, without
+    adapters no dynamics_data.json either, and no pareto_frontier where no arm has values on both axes. Returns
     `<domain>/<arm>/<metric>` and `<domain>/<arm>_minus_<reference>/<metric>`, each also with `_low` and `_high`, and
     `<domain>/<arm>/on_pareto_front`, the share of the resamples in which the arm is there.
 
@@ -46,13 +68,14 @@ def write_core_results(
     scores; ArtifactError where a file is missing.
     """
     arms = _read_arms(spec, scores)
-    pooled = {arm: _pool(runs, spec.ks) for arm, runs in arms.items()}
+    pooled = {arm: _pool(runs, spec.ks, layout) for arm, runs in arms.items()}
     trajectories = _read_trajectories(spec, adapters)
-    _write_dynamics(trajectories, job.output)
+    if adapters:
+        _write_dynamics(trajectories, job.output)
     _write_curves(spec, arms, job.output)
     table = _table(spec, pooled)
-    on_front = _write_frontier(spec, pooled, table, job.output)
-    comparisons = _comparisons(spec, pooled)
+    on_front = _write_frontier(spec, pooled, table, layout, job.output)
+    comparisons = _comparisons(spec, pooled, layout)
     _write_table(pooled, table, job.output)
     _write_json(
         job.output / "comparisons.json", [asdict(item) | {"better": better(item.metric)} for item in comparisons]
@@ -73,8 +96,8 @@ def _read_arms(spec: ReportSpec, scores: Mapping[str, Path]) -> dict[str, list[A
     return {arm: sorted((r for r in runs if r.arm == arm), key=lambda run: run.seed) for arm in spec.arms}
 
 
-def _pool(runs: Sequence[ArmScores], ks: Sequence[int]) -> PooledArm:
-    by_run = [metrics_by_prompt(run, ks) for run in runs]
+def _pool(runs: Sequence[ArmScores], ks: Sequence[int], layout: Layout) -> PooledArm:
+    by_run = [layout.named(metrics_by_prompt(run, ks)) for run in runs]
     values_SP = {metric: np.stack([values[metric] for values in by_run]) for metric in by_run[0]}
     return PooledArm(runs[0].arm, tuple(run.seed for run in runs), values_SP)
 
@@ -89,9 +112,9 @@ def _table(spec: ReportSpec, pooled: Mapping[str, PooledArm]) -> Table:
     }
 
 
-def _comparisons(spec: ReportSpec, pooled: Mapping[str, PooledArm]) -> list[Comparison]:
+def _comparisons(spec: ReportSpec, pooled: Mapping[str, PooledArm], layout: Layout) -> list[Comparison]:
     rng = np.random.default_rng([spec.seed, 1])
-    pairs = comparison_pairs(spec.arms)
+    pairs = layout.pairs(spec.arms)
     return [row for arm, other in pairs for row in compare(pooled[arm], pooled[other], rng, spec.resamples)]
 
 
@@ -109,12 +132,19 @@ def _write_curves(spec: ReportSpec, arms: Mapping[str, Sequence[ArmScores]], fol
     save_figure(curves_figure(curves), folder, "pass_at_k")
 
 
-def _write_frontier(spec: ReportSpec, pooled: Mapping[str, PooledArm], table: Table, folder: Path) -> dict[str, float]:
-    axes_SPM = {arm: values.table_SPM(AXES) for arm, values in pooled.items()}
+def _write_frontier(
+    spec: ReportSpec, pooled: Mapping[str, PooledArm], table: Table, layout: Layout, folder: Path
+) -> dict[str, float]:
+    x, y = layout.axes
+    axes_SPM = {arm: values.table_SPM(layout.axes) for arm, values in pooled.items()}
     clouds: dict[str, Floats] = joint_draws(axes_SPM, np.random.default_rng([spec.seed, 3]), min(spec.resamples, 2000))
-    points = [FrontierPoint(arm, table[arm][AXES[0]], table[arm][AXES[1]], clouds[arm]) for arm in pooled]
-    save_figure(frontier_figure(points), folder, "pareto_frontier")
-    return front_shares(points)
+    # An arm of which nothing can be compared has no place in the figure.
+    defined = [arm for arm in pooled if not np.isnan(clouds[arm]).any()]
+    points = [FrontierPoint(arm, table[arm][x], table[arm][y], clouds[arm]) for arm in defined]
+    if not points:
+        return dict.fromkeys(pooled, math.nan)
+    save_figure(frontier_figure(points, *layout.titles), folder, "pareto_frontier")
+    return dict.fromkeys(pooled, math.nan) | front_shares(points)
 
 
 def _read_trajectories(spec: ReportSpec, adapters: Mapping[str, Path]) -> list[Trajectory]:

@@ -25,6 +25,7 @@ class TableSettings:
     threshold: float = 0.01
     pass_hat: bool = False
     curve_ks: tuple[int, ...] = ()
+    gains: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,8 @@ def columns_of(arm: ArmValues, ks: Sequence[int]) -> dict[str, Floats]:
     return columns
 
 
-def derived_rows(arm: ArmValues, ks: Sequence[int], pass_hat: bool) -> list[Derived]:
-    """The rows of an arm for these ks; what its columns do not allow is not there."""
+def derived_rows(arm: ArmValues, ks: Sequence[int], pass_hat: bool, gains: bool = False) -> list[Derived]:
+    """The rows of an arm for these ks; what its columns do not allow is not there. `gains` are those over k = 1."""
     rows: list[Derived] = []
     above = [k for k in ks if k > 1]
     if arm.passes_SP is not None:
@@ -63,6 +63,7 @@ def derived_rows(arm: ArmValues, ks: Sequence[int], pass_hat: bool) -> list[Deri
         rows += [_mean("quality"), *(_mean(f"max_at_{k}") for k in above)]
     for selector in arm.selectors:
         rows += _selection(arm, selector, above)
+    rows += _gains(arm, above) if gains else []
     return rows + [_mean(name) for name in arm.diversity]
 
 
@@ -77,6 +78,15 @@ def _selection(arm: ArmValues, selector: str, ks: Sequence[int]) -> list[Derived
     ]
 
 
+def _gains(arm: ArmValues, ks: Sequence[int]) -> list[Derived]:
+    """What the best, and each selector's pick, of k is above the mean candidate."""
+    if not arm.judged_by:
+        return []
+    mean, oracle = ("quality", "max_at") if arm.judged_by == "quality" else ("pass_at_1", "pass_at")
+    picks = [("oracle_gain", oracle), *((f"selection_gain_{name}", f"usq_{name}_at") for name in arm.selectors)]
+    return [Derived(f"{gain}_at_{k}", (f"{pick}_{k}", restricted(mean, k)), _gain) for gain, pick in picks for k in ks]
+
+
 def efficiency(usq: Floats, oracle: Floats, mean: Floats) -> Floats:
     """Selection gain over oracle gain, NaN where the oracle gains nothing; as in `selection_report`."""
     gain, best = usq - mean, oracle - mean
@@ -86,6 +96,12 @@ def efficiency(usq: Floats, oracle: Floats, mean: Floats) -> Floats:
 
 def _regret(usq: Floats, oracle: Floats) -> Floats:
     return oracle - usq
+
+
+def _gain(pick: Floats, mean: Floats) -> Floats:
+    """Pick minus mean; rounding errors are no gain."""
+    gain = pick - mean
+    return np.where(np.abs(gain) > NO_GAIN * np.maximum(1.0, np.abs(pick)), gain, 0.0 * gain)
 
 
 def _same(mean: Floats) -> Floats:

@@ -73,7 +73,7 @@ def score_table(arms: Sequence[ArmValues], settings: TableSettings) -> ScoreTabl
 def _arm_rows(
     arm: ArmValues, drawn: DrawnMeans, collapse: ArmCollapse | None, settings: TableSettings
 ) -> list[ScoreRow]:
-    rows = [_row(arm, item, drawn) for item in derived_rows(arm, settings.ks, settings.pass_hat)]
+    rows = [_row(arm, item, drawn) for item in derived_rows(arm, settings.ks, settings.pass_hat, settings.gains)]
     if collapse is None:
         return rows
     after = sum(row.metric.startswith(("pass_", "der_", "coverage_")) for row in rows)

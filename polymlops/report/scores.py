@@ -18,7 +18,12 @@ from polymlops.metrics.user_selection import usq_at_k
 
 # Candidates among which distinct intents are counted, where there are as many.
 SHOWN = 10
-LOWER_IS_BETTER = frozenset({"self_bleu", "pairwise_bleu", "self_repetition", "pairwise_rouge_l", "compression_ratio"})
+LOWER_IS_BETTER = frozenset(
+    {
+        *("self_bleu", "pairwise_bleu", "self_repetition", "pairwise_rouge_l", "compression_ratio"),
+        *("perplexity", "repetition", "truncated", "duplicate_share"),
+    }
+)
 # Columns of diversity.parquet that are no metric, or that are computed here from the candidates themselves.
 NOT_DIVERSITY = frozenset({"arm", "seed", "domain", "prompt_id", "distinct_intents"})
 NAMED = 5

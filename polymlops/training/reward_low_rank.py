@@ -26,6 +26,7 @@ RIDGE = 8.0
 POST_COMPONENTS, REPLY_COMPONENTS = 20, 40
 STARTS = 2  # the least squares have local optima: two are averaged
 ROUNDS = 10
+DENSE_BELOW = 500  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,22 @@ def _half_step(own_NA: Floats, other_NR: Floats, target_N: Floats, lower_NN: Flo
 
 def _components(kernel_NN: Floats, most: int) -> tuple[Floats, Floats]:
     """Leading components of the rows, (N, A), and the map that makes them of a row's kernel with all rows, (N, A)."""
-    from scipy.linalg import eigh
-
-    first = max(0, len(kernel_NN) - most)
-    values, vectors = eigh(kernel_NN, subset_by_index=[first, len(kernel_NN) - 1])
+    values, vectors = _leading(kernel_NN, most)
     kept = values > 1e-6 * values[-1]
     map_NA = vectors[:, kept] / np.sqrt(values[kept])
     return kernel_NN @ map_NA, map_NA
+
+
+def _leading(kernel_NN: Floats, most: int) -> tuple[Floats, Floats]:
+    """The largest eigenvalues, rising, and their vectors; by Lanczos from a fixed start where that is less work."""
+    if len(kernel_NN) < DENSE_BELOW:
+        from scipy.linalg import eigh
+
+        first = max(0, len(kernel_NN) - most)
+        return eigh(kernel_NN, subset_by_index=[first, len(kernel_NN) - 1])
+    from scipy.sparse.linalg import eigsh
+
+    return eigsh(kernel_NN, k=most, v0=np.ones(len(kernel_NN)))
 
 
 def _balance(post_AR: Floats, reply_BR: Floats) -> tuple[Floats, Floats]:

@@ -73,7 +73,7 @@ def test_every_fault_is_told_at_once():
 
 @pytest.mark.parametrize(
     ("profile", "message"),
-    [("nope", "nope: no such profile; there are demo, "), ("gone.yaml", "gone.yaml: no such file")],
+    [("nope", "nope: no such profile; there are code-grpo, demo, "), ("gone.yaml", "gone.yaml: no such file")],
 )
 def test_unknown_profile_is_named(profile, message):
     with pytest.raises(ConfigError) as failure:

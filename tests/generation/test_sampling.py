@@ -9,7 +9,8 @@ import pytest
 from polymlops.config.profiles import load_config
 from polymlops.config.slices import sample_spec
 from polymlops.errors import InputError
-from polymlops.generation.sampling import SCHEMA, Sampler, sample_arm
+from polymlops.generation.sampling import SCHEMA, Sampler, sample_arm, social_questions
+from polymlops.models.loading import load_tokenizer
 
 SMALL = (
     "sampling.n=4",
@@ -74,9 +75,12 @@ def test_a_killed_run_goes_on_at_the_first_missing_shard(sample, small_base, sma
 
 
 def test_few_shot_sees_examples(sample, small_base, small_dataset):
-    sampler = Sampler(spec_of("few_shot", "sampling.few_shot=1"), small_base, None, small_dataset)
-    assert len(sampler.examples) == 1
-    assert not Sampler(spec_of("zero_shot"), small_base, None, small_dataset).examples
+    few, zero = (
+        social_questions(spec_of(arm, "sampling.few_shot=1"), small_dataset) for arm in ("few_shot", "zero_shot")
+    )
+    tokenizer = load_tokenizer(small_base)
+    lengths = [len(questions.encode(tokenizer, few.prompts[0])) for questions in (few, zero)]
+    assert lengths[0] > lengths[1]
     few = sample("few", "sampling.few_shot=1", arm="few_shot")
     assert few["text"].to_list() != sample("zero")["text"].to_list()
 

@@ -59,19 +59,18 @@ def test_pass_at_k_of_programs_takes_what_code_eval_takes(load):
     }
     seen = []
 
-    def run_tests(programs, num_workers, timeout):
-        seen.extend([programs, num_workers, timeout])
-        return ["a + b" in program for program in programs]
+    def run_tests(candidates, tests, num_workers, timeout):
+        seen.extend([candidates, tests, num_workers, timeout])
+        return ["a + b" in candidate for candidate in candidates]
 
     module = load("pass_at_k")
     result = module.compute(**programs, k=[1, 2], num_workers=2, timeout=1.5, run_tests=run_tests)
     assert result == {"pass@1": 0.5, "pass@2": 1.0}
-    assert seen[0][1] == "def add(a, b): return a + b\nassert add(2, 3) == 5"
-    assert seen[1:] == [2, 1.5]
-    with pytest.raises(MetricError, match=r"polymlops\.evaluation\.sandbox"):
+    assert seen == [programs["predictions"][0], programs["references"] * 2, 2, 1.5]
+    with pytest.raises(MetricError, match=r"polymlops\.evaluation\.code_eval\.run_tests"):
         load("pass_at_k").compute(**programs, k=[1])
     with pytest.raises(MetricError, match="1 outcomes for 2 programs"):
-        load("pass_at_k").compute(**programs, k=[1], run_tests=lambda programs: [True])
+        load("pass_at_k").compute(**programs, k=[1], run_tests=lambda candidates, tests: [True])
 
 
 @pytest.mark.parametrize("predictions", [[[True], ["x = 1"]], [["True", True]], [[0.5]], ["x = 1"], None])

@@ -259,3 +259,16 @@ def test_it_learns_the_world_from_its_likes(small_base, tmp_path):
     gibberish, repeated = ["qxzv wkrt bnmp lkjh dfgs"] * 30, [f"{reply} {reply} {reply}" for reply in replies]
     for junk in ([""] * 30, posts, repeated, gibberish):
         assert all(score < medians[post] for post, score in zip(posts, model.score(posts, junk), strict=True))
+
+
+def test_leading_components_are_those_of_the_whole_decomposition():
+    from polymlops.training import reward_low_rank
+
+    points = np.random.default_rng(0).normal(size=(reward_low_rank.DENSE_BELOW + 20, 6))
+    kernel = np.exp(-((points[:, None] - points) ** 2).sum(axis=-1) / 12)
+    values, vectors = reward_low_rank._leading(kernel, 12)
+    whole, directions = np.linalg.eigh(kernel)
+    np.testing.assert_allclose(values, whole[-12:], rtol=1e-9)
+    np.testing.assert_allclose(np.abs((vectors * directions[:, -12:]).sum(axis=0)), 1, atol=1e-6)
+    again, _ = reward_low_rank._leading(kernel, 12)
+    assert (again == values).all()

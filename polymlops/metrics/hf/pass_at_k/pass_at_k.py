@@ -4,8 +4,9 @@ Args:
     predictions: for each problem the list of its candidates: programs, as in `code_eval`, or whether each passed.
     references: for each problem the code that tests it; needed for programs only.
     k: numbers of candidates, default [1, 10, 100].
-    run_tests: needed for programs, which are never run in this process: called with the list of programs, each a
-        candidate followed by its tests, and with `num_workers` and `timeout` where given; returns one boolean each.
+    run_tests: needed for programs, which are never run in this process: called with the list of candidates, the list of
+        each one's tests, and with `num_workers` and `timeout` where given; returns one boolean each. The sandbox's is
+        polymlops.evaluation.code_eval.run_tests.
 
 Returns `pass@k` for each k, the mean over problems, NaN where a problem has fewer than k candidates.
 """
@@ -35,24 +36,23 @@ def compute(
     if any(isinstance(candidate, str) for row in predictions for candidate in row):
         if run_tests is None:
             raise MetricError(
-                "predictions are programs, and untrusted code runs only in a sandbox: run them with "
-                "polymlops.evaluation.sandbox and pass the outcomes as booleans, or pass run_tests=..."
+                "predictions are programs, and untrusted code runs only in a sandbox: pass "
+                "run_tests=polymlops.evaluation.code_eval.run_tests, or the outcomes as booleans"
             )
         limits = {"num_workers": num_workers, "timeout": timeout}
         given = {name: value for name, value in limits.items() if value is not None}
-        passed = _outcomes(predictions, references, lambda programs: run_tests(programs, **given))
+        passed = _outcomes(predictions, references, lambda *columns: run_tests(*columns, **given))
     curve = pass_at_k_curve([len(row) for row in passed], [sum(row) for row in passed], k)
     return {f"pass@{size}": value for size, value in curve.items()}
 
 
 def _outcomes(
-    predictions: list[list[str]], references: list[str], run_tests: Callable[[list[str]], Sequence[bool]]
+    predictions: list[list[str]], references: list[str], run_tests: Callable[[list[str], list[str]], Sequence[bool]]
 ) -> list[list[bool]]:
-    rows = zip(predictions, references, strict=True)
-    programs = [f"{candidate}\n{tests}" for candidates, tests in rows for candidate in candidates]
-    outcomes = list(run_tests(programs))
-    if len(outcomes) != len(programs):
-        raise MetricError(f"run_tests returned {len(outcomes)} outcomes for {len(programs)} programs")
+    rows = [(text, tests) for row, tests in zip(predictions, references, strict=True) for text in row]
+    outcomes = list(run_tests([text for text, _ in rows], [tests for _, tests in rows]))
+    if len(outcomes) != len(rows):
+        raise MetricError(f"run_tests returned {len(outcomes)} outcomes for {len(rows)} programs")
     following = iter(outcomes)
     return [[bool(next(following)) for _ in candidates] for candidates in predictions]
 

@@ -1,0 +1,130 @@
+"""The stage that scores programs: every candidate executed in the sandbox, diversity within every problem.
+
+Candidates are executed by shard; a shard is moved into place when it is whole, and a killed run goes on at the first
+missing one. What the harness could not judge has no score: it is null, counted, and neither passes nor fails.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from polymlops.config.code_slices import CodeScoreSpec
+from polymlops.config.coding import CodeScoring
+from polymlops.data.suite_problems import Suite
+from polymlops.data.suites import load_suite
+from polymlops.evaluation.program_diversity import algorithm_labels, diversity_table
+from polymlops.evaluation.program_runs import Answer, run_answers
+from polymlops.evaluation.sandbox import SandboxPool
+from polymlops.metrics.pass_at_k import pass_at_k_curve
+from polymlops.metrics.semantic import distinct_at_k
+from polymlops.records import Job
+
+KEYS = ("prompt_id", "sample_id")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeInputs:
+    """Folders: the sample set."""
+
+    samples: Path
+
+
+def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job) -> dict[str, float]:
+    """Write scores.parquet, programs.parquet (one row a candidate) and diversity.parquet (one a problem).
+
+    scores.parquet: arm, seed, domain, prompt_id, sample_id, passed and quality (1 or 0; null where the harness failed),
+    intent (cluster of the program's tree, null where it does not parse), well_formed (it parses), verdict, reason,
+    cpu_seconds, in_one_process, selector_logprob, selector_length. Returns the arm's metrics as `<domain>/pass_at_1`;
+    the dense curve is logged as `<domain>/pass_at_k`, with k as the step.
+
+    Raises:
+        InputError: the samples answer problems that the suite lacks.
+        UsageError: `require_isolation`, and a layer is missing.
+    """
+    frame = pl.read_parquet(inputs.samples / "samples.parquet")
+    runs = _run_shards(spec.scoring, load_suite(spec.suite), frame, job)
+    diversity = diversity_table(runs, spec.scoring.same_algorithm, spec.scoring.limits.workers)
+    scores = _scores(frame, runs, spec.scoring.same_algorithm)
+    scores.write_parquet(job.output / "scores.parquet")
+    runs.select(*KEYS, "form", "program").write_parquet(job.output / "programs.parquet")
+    diversity.write_parquet(job.output / "diversity.parquet")
+    for k, value in code_curve(scores, int(frame["sample_id"].max()) + 1).items():  # type: ignore[arg-type]  # a number
+        job.log({f"{spec.domain}/pass_at_k": value}, k)
+    metrics = code_metrics(scores, diversity, spec.scoring.ks)
+    return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
+
+
+def code_metrics(scores: pl.DataFrame, diversity: pl.DataFrame, ks: tuple[int, ...]) -> dict[str, float]:
+    """Means over problems; pass@k is NaN where a problem has fewer than k judged candidates."""
+    metrics = {f"pass_at_{k}": value for k, value in code_curve(scores, max(ks)).items() if k in ks}
+    grouped = scores.group_by("prompt_id", maintain_order=True).agg("intent", "passed")
+    intents, passed = grouped["intent"].to_list(), grouped["passed"].to_list()
+    everything = [[True] * len(row) for row in passed]
+    for name, counted in (("distinct_algorithms", everything), ("distinct_passing_algorithms", passed)):
+        rows = [_distinct(*pair, ks) for pair in zip(intents, counted, strict=True)]
+        metrics |= {f"{name}_at_{k}": float(np.mean(row)) for k, row in zip(ks, zip(*rows, strict=True), strict=True)}
+    metrics["well_formed"] = float(scores["well_formed"].cast(pl.Float64).mean())  # type: ignore[arg-type]
+    for name in diversity.columns[1:]:
+        mean = diversity[name].cast(pl.Float64).mean()
+        metrics[name] = math.nan if mean is None else float(mean)  # type: ignore[arg-type]  # of numbers
+    verdicts = scores["verdict"].value_counts()
+    metrics |= {f"verdict_{verdict}": float(count) for verdict, count in verdicts.sort("verdict").iter_rows()}
+    metrics["harness_errors"] = float(scores["passed"].null_count())
+    metrics["in_one_process"] = float(scores["in_one_process"].sum())
+    return metrics
+
+
+def code_curve(scores: pl.DataFrame, n: int) -> dict[int, float]:
+    """Pass@k for k = 1..n, the mean over problems; what the harness could not judge is no sample."""
+    counts = scores.group_by("prompt_id", maintain_order=True).agg(
+        pl.col("passed").count().alias("judged"), pl.col("passed").sum().alias("right")
+    )
+    return pass_at_k_curve(counts["judged"].to_numpy(), counts["right"].to_numpy(), range(1, n + 1))
+
+
+def _run_shards(scoring: CodeScoring, suite: Suite, frame: pl.DataFrame, job: Job) -> pl.DataFrame:
+    from tqdm import tqdm
+
+    tasks = frame["prompt_id"].unique(maintain_order=True).to_list()
+    starts = range(0, len(tasks), scoring.shard_problems)
+    paths = [job.scratch / f"runs-{number:05d}.parquet" for number in range(len(starts))]
+    with SandboxPool(scoring.limits) as pool, tqdm(total=frame.height, desc="execute", unit="program") as bar:
+        for start, path in zip(starts, paths, strict=True):
+            part = frame.filter(pl.col("prompt_id").is_in(tasks[start : start + scoring.shard_problems]))
+            if not path.exists():
+                answers = [Answer(*row) for row in part.select(*KEYS, "text").iter_rows()]
+                runs = run_answers(answers, suite, pool)
+                runs.write_parquet(path.with_suffix(".part"))
+                path.with_suffix(".part").replace(path)
+            bar.update(part.height)
+    return pl.concat([pl.read_parquet(path) for path in paths])
+
+
+def _scores(frame: pl.DataFrame, runs: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    labelled = runs.group_by("prompt_id", maintain_order=True).agg("sample_id", "program")
+    labels = [algorithm_labels(programs, threshold) for programs in labelled["program"].to_list()]
+    intents = labelled.select("prompt_id", "sample_id", pl.Series("intent", labels, dtype=pl.List(pl.String))).explode(
+        "sample_id", "intent"
+    )
+    selectors = frame.select(
+        *("arm", "seed", "domain", *KEYS),
+        (pl.col("logprob") / pl.col("token_count")).alias("selector_logprob"),
+        pl.col("text").str.len_chars().cast(pl.Float64).alias("selector_length"),
+    )
+    judged = runs.drop("form", "program").with_columns(pl.col("passed").cast(pl.Float64).alias("quality"))
+    joined = selectors.join(judged, on=KEYS, how="left", maintain_order="left").join(
+        intents, on=KEYS, how="left", maintain_order="left"
+    )
+    first = ("arm", "seed", "domain", *KEYS, "passed", "quality", "intent", "well_formed")
+    return joined.select(*first, *(name for name in joined.columns if name not in first))
+
+
+def _distinct(intents: list[str | None], counted: list[bool | None], ks: tuple[int, ...]) -> list[float]:
+    """Expected distinct algorithms among k of a problem's candidates; those without a label or a count add none."""
+    counts = [bool(label) and bool(right) for label, right in zip(intents, counted, strict=True)]
+    return [float(value) for value in distinct_at_k([[label or "" for label in intents]], ks, [counts])[0]]

@@ -1,0 +1,199 @@
+"""The stage that scores creative writing: quality and fluency of every text, diversity within every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from polymlops.config.creative import CreativeScoreSpec
+from polymlops.errors import InputError
+from polymlops.evaluation.creative_diversity import Embedded, classes, embed_texts, novelty, within_prompts
+from polymlops.evaluation.creative_equivalence import ByCosine, Equivalence, calibrate, read_labelled_pairs
+from polymlops.evaluation.creative_perplexity import Text, base_likelihoods
+from polymlops.evaluation.creative_quality import (
+    JUDGE,
+    Judged,
+    is_worlds,
+    judge_texts,
+    judged_qualities,
+    true_qualities,
+)
+from polymlops.evaluation.human_ratings import HUMAN, join_ratings
+from polymlops.metrics.pass_at_k import pass_at_k
+from polymlops.metrics.quality import perplexity, repetition
+from polymlops.metrics.semantic import distinct_at_k
+from polymlops.records import Job
+
+IDENTITY = ("arm", "seed", "domain", "prompt_id", "sample_id")
+SCORED = ("passed", "quality", "intent", "well_formed", "selector_logprob", "selector_length", "quality_version")
+REPEATED = 3  # words that come again in one text
+
+
+@dataclass(frozen=True, slots=True)
+class CreativeInputs:
+    """Folders: sample set, encoder of meanings, and the base model, without which there is no perplexity.
+
+    Files: `labelled_pairs` (JSON lines of first, second, same) replaces the threshold of equivalence; `ratings` is the
+    CSV of people's ratings; `verdicts` the judge's store, which arms may share (else it lies in the job's scratch).
+    """
+
+    samples: Path
+    encoder: Path
+    base: Path | None = None
+    labelled_pairs: Path | None = None
+    ratings: Path | None = None
+    verdicts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which texts say the same, and what is known about the rule."""
+
+    equivalence: Equivalence
+    metrics: Mapping[str, float]
+
+
+def score_creative(
+    spec: CreativeScoreSpec, inputs: CreativeInputs, job: Job, equivalence: Equivalence | None = None
+) -> dict[str, float]:
+    """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
+
+    Quality in [0, 1] is the embedded world's truth for its own prompts, else the judge's mean, else null; `passed` is
+    quality at or above `spec.scoring.passes`. What has no value is null, and counted: `<metric>_undefined` prompts.
+    With a judge there is `verdicts.parquet` too. `equivalence` decides which texts say the same in place of the
+    threshold.
+
+    Raises:
+        InputError: the sample set is empty or of another arm, or a pair or rating cannot be used.
+        UsageError: the judge lets nobody in; its verdicts so far are kept.
+    """
+    from polymlops.models.encoder import load_encoder
+
+    frame, encoder = _samples(spec, inputs.samples), load_encoder(inputs.encoder)
+    encode = embed_texts(encoder, frame["text"])
+    rule = _rule(spec, inputs, encoder) if equivalence is None else Rule(equivalence, {})
+    frame = frame.with_columns(classes(frame, encode, rule.equivalence))
+    judged = _judged(spec, inputs, frame, job)
+    scores = _scores(spec, inputs, frame, judged)
+    diversity = _diversity(spec, frame, scores, encode)
+    scores.write_parquet(job.output / "scores.parquet")
+    diversity.write_parquet(job.output / "diversity.parquet")
+    metrics = _summary(spec, scores, diversity) | dict(rule.metrics) | dict(judged.metrics if judged else {})
+    return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
+
+
+def _samples(spec: CreativeScoreSpec, folder: Path) -> pl.DataFrame:
+    frame = pl.read_parquet(folder / "samples.parquet").sort("prompt_id", "sample_id")
+    found = {f"{arm}/{seed}" for arm, seed in frame.select("arm", "seed").unique().iter_rows()}
+    if found != {f"{spec.arm}/{spec.seed}"}:
+        said = ", ".join(sorted(found)) or "nothing"
+        raise InputError(f"the sample set is of {said}, not of {spec.arm}/{spec.seed}: give that arm's")
+    return frame
+
+
+def _rule(spec: CreativeScoreSpec, inputs: CreativeInputs, encoder: Any) -> Rule:
+    if inputs.labelled_pairs is None:
+        threshold = spec.scoring.equivalence
+        return Rule(ByCosine(threshold), {"equivalence_threshold": threshold})
+    fit = calibrate(encoder, read_labelled_pairs(inputs.labelled_pairs))
+    metrics = {
+        "equivalence_threshold": fit.threshold,
+        "equivalence_balanced_accuracy": fit.balanced_accuracy,
+        "equivalence_pairs": float(fit.equivalent + fit.different),
+    }
+    return Rule(ByCosine(fit.threshold), metrics)
+
+
+def _judged(spec: CreativeScoreSpec, inputs: CreativeInputs, frame: pl.DataFrame, job: Job) -> Judged | None:
+    if spec.judge is None:
+        return None
+    judged = judge_texts(spec.judge, frame, inputs.verdicts or job.scratch / "verdicts.sqlite")
+    judged.verdicts.write_parquet(job.output / "verdicts.parquet")
+    return judged
+
+
+def _scores(
+    spec: CreativeScoreSpec, inputs: CreativeInputs, frame: pl.DataFrame, judged: Judged | None
+) -> pl.DataFrame:
+    known = is_worlds(frame["prompt"].unique().to_list())
+    quality = true_qualities(frame) if known else judged_qualities(frame, judged)
+    text = pl.col("text")
+    scores = pl.concat([frame, quality], how="horizontal").with_columns(
+        passed=pl.col("quality") >= spec.scoring.passes,
+        selector_logprob=pl.col("logprob") / pl.col("token_count"),
+        selector_length=text.str.len_chars().cast(pl.Float64),
+        quality_version=pl.format(f"{{}}>={spec.scoring.passes:g}", "quality_version"),
+        repetition=pl.Series(repetition(frame["text"].to_list(), REPEATED)).fill_nan(None),
+        truncated=pl.col("finish_reason") == "length",
+    )
+    kept = scores.select(*IDENTITY, *SCORED, "class", "repetition", "truncated")
+    parts = [kept, _perplexities(frame, inputs.base)]
+    parts += [judged.columns] if judged else []
+    parts += [join_ratings(frame, inputs.ratings)] if inputs.ratings else []
+    return pl.concat(parts, how="horizontal")
+
+
+def _perplexities(frame: pl.DataFrame, base: Path | None) -> pl.DataFrame:
+    """base_logprob (nats), base_tokens and perplexity of each text under the base model; nothing without one."""
+    if base is None:
+        return pl.DataFrame()
+    texts = [
+        Text(prompt, text, reason == "stop")
+        for prompt, text, reason in frame.select("prompt", "text", "finish_reason").iter_rows()
+    ]
+    read = base_likelihoods(base, texts)
+    logprobs, tokens = [item.logprob for item in read], [item.tokens for item in read]
+    values = pl.Series(perplexity(logprobs, tokens)).fill_nan(None)
+    return pl.DataFrame({"base_logprob": logprobs, "base_tokens": tokens, "perplexity": values})
+
+
+def _diversity(spec: CreativeScoreSpec, frame: pl.DataFrame, scores: pl.DataFrame, encode: Embedded) -> pl.DataFrame:
+    """One row a prompt; perplexity is that of all its texts together, and rates are shares of them."""
+    of_texts = [pl.col("repetition").mean(), pl.col("truncated").mean(), cs.starts_with(HUMAN).mean()]
+    of_texts.append((cs.starts_with(JUDGE) & cs.numeric()).mean())
+    if "base_tokens" in scores.columns:
+        tokens = pl.col("base_tokens").sum()
+        mean = pl.col("base_logprob").sum() / tokens
+        of_texts.append(pl.when(tokens > 0).then((-mean).exp()).alias("perplexity"))
+    by_prompt = scores.group_by("prompt_id", maintain_order=True).agg(of_texts)
+    columns = within_prompts(frame, spec.scoring.rarefied, encode)
+    columns |= novelty(frame, scores["quality"], spec.scoring)
+    return by_prompt.hstack([pl.Series(name, values_P).fill_nan(None) for name, values_P in columns.items()])
+
+
+def _summary(spec: CreativeScoreSpec, scores: pl.DataFrame, diversity: pl.DataFrame) -> dict[str, float]:
+    """Means over the prompts where a metric is defined, and how many are not; intervals come with the report."""
+    by_prompt = _by_prompt(spec, scores) | {name: diversity[name].cast(pl.Float64) for name in diversity.columns[1:]}
+    metrics = {}
+    for name, values in by_prompt.items():
+        known = values.fill_nan(None).drop_nulls()
+        metrics[name] = float(known.mean()) if len(known) else float("nan")  # type: ignore[arg-type]  # not empty
+        if len(known) < len(values):
+            metrics[f"{name}_undefined"] = float(len(values) - len(known))
+    rated = {name: scores[name].is_not_null() for name in scores.columns if name.startswith(HUMAN)}
+    shares = {f"{name}_rated_share": float(known.sum()) / len(known) for name, known in rated.items()}
+    return metrics | shares | {"unscored": float(scores["quality"].null_count())}
+
+
+def _by_prompt(spec: CreativeScoreSpec, scores: pl.DataFrame) -> dict[str, pl.Series]:
+    """Pass@k over the scored candidates, quality, well-formedness, and distinct intents, of each prompt."""
+    grouped = scores.group_by("prompt_id", maintain_order=True).agg(
+        n=pl.col("passed").count(),
+        passed=pl.col("passed").sum(),
+        quality=pl.col("quality").mean(),
+        well_formed=pl.col("well_formed").mean(),
+        intents=pl.col("intent").fill_null(""),
+    )
+    pass_PM = pass_at_k(grouped["n"].to_numpy(), grouped["passed"].to_numpy(), spec.scoring.ks)
+    intents_PK = grouped["intents"].to_list()
+    known_PK = [[intent != "" for intent in row] for row in intents_PK]
+    found = {f"pass_at_{k}": pl.Series(pass_PM[:, i]) for i, k in enumerate(spec.scoring.ks)}
+    for k in spec.scoring.ks:
+        found[f"distinct_intents_at_{k}"] = pl.Series(np.asarray(distinct_at_k(intents_PK, k, known_PK)))
+    return found | {"quality": grouped["quality"], "well_formed": grouped["well_formed"]}

@@ -1,0 +1,87 @@
+"""The code domain: one arm from adapter to executed programs, and the report over arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect.client.schemas.objects import State
+
+from polymlops.config.code_slices import CodeGRPOSpec, CodeSampleSpec, CodeScoreSpec, ZeroAdapterSpec
+from polymlops.config.slices import ReportSpec
+from polymlops.records import Job
+from polymlops.refs import ModelRef, Reference, ReportRef, SampleSetRef, ScoresRef
+from polymlops.tracking.stages import Stage
+from tasks.policy import StageRunner, as_state, stage_task
+
+
+@stage_task("sample_programs", "sample_programs {spec.arm}/{spec.seed}")
+def sample_programs(
+    runner: StageRunner, spec: CodeSampleSpec, base: ModelRef, adapter: ModelRef | None
+) -> State[SampleSetRef]:
+    """Draw an arm's programs; an arm without training has no adapter."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.generation import code_sampling
+
+        return code_sampling.sample_programs(spec, inputs["base"], inputs.get("adapter"), job)
+
+    inputs: dict[str, Reference] = {"base": base}
+    if adapter is not None:
+        inputs["adapter"] = adapter
+    return as_state(runner.run(Stage("sample_programs", spec, SampleSetRef, work, inputs)))
+
+
+@stage_task("score_programs", "score_programs {spec.arm}/{spec.seed}")
+def score_programs(runner: StageRunner, spec: CodeScoreSpec, samples: SampleSetRef) -> State[ScoresRef]:
+    """Execute an arm's programs in the sandbox and measure their diversity."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.evaluation import coding
+
+        return coding.score_programs(spec, coding.CodeInputs(inputs["samples"]), job)
+
+    return as_state(runner.run(Stage("score_programs", spec, ScoresRef, work, {"samples": samples})))
+
+
+@stage_task("write_code_results")
+def write_code_results(runner: StageRunner, spec: ReportSpec, scores: Mapping[str, ScoresRef]) -> State[ReportRef]:
+    """Draw the figures and write the table of the code domain, by labels `arm/seed`."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.report import code
+
+        return code.write_code_results(spec, inputs, job)
+
+    return as_state(runner.run(Stage("write_code_results", spec, ReportRef, work, dict(scores))))
+
+
+@stage_task("make_zero_adapter", "make_zero_adapter {spec.seed}")
+def make_zero_adapter(runner: StageRunner, spec: ZeroAdapterSpec, base: ModelRef) -> State[ModelRef]:
+    """Make the adapter that training on programs starts from."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.training import zero_adapter
+
+        return zero_adapter.make_zero_adapter(spec, inputs["base"], job)
+
+    return as_state(runner.run(Stage("make_zero_adapter", spec, ModelRef, work, {"base": base})))
+
+
+@stage_task("train_on_programs", "train_on_programs {spec.arm}/{spec.seed}")
+def train_on_programs(runner: StageRunner, spec: CodeGRPOSpec, base: ModelRef, start: ModelRef) -> State[ModelRef]:
+    """Train an arm by GRPO on the verdicts of the sandbox."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.data.suites import load_suite
+        from polymlops.evaluation.sandbox import SandboxPool
+        from polymlops.evaluation.unit_test_reward import UnitTestReward
+        from polymlops.training import code_grpo
+
+        suite = load_suite(spec.reward.suite)
+        with SandboxPool(spec.reward.limits) as pool:
+            reward = UnitTestReward(suite, pool)
+            return code_grpo.train_on_programs(spec, inputs["base"], inputs["start"], suite.problems, reward, job)
+
+    inputs = {"base": base, "start": start}
+    return as_state(runner.run(Stage("train_on_programs", spec, ModelRef, work, inputs)))

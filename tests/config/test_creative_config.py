@@ -1,0 +1,78 @@
+"""Prompt sources are named by kind; what is not pinned, or nobody could judge, is refused."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from polymlops.config.creative import (
+    CreativeConfig,
+    FilePromptsConfig,
+    NoveltyBenchPromptsConfig,
+    PromptSourceConfig,
+    WorldPromptsConfig,
+    WritingPromptsConfig,
+    creative_prompts_spec,
+    creative_score_spec,
+)
+from polymlops.config.judge import LocalJudgeConfig
+
+SOURCE = TypeAdapter(PromptSourceConfig)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"kind": "world"}, WorldPromptsConfig()),
+        ({"kind": "noveltybench", "path": "c.jsonl"}, NoveltyBenchPromptsConfig(path="c.jsonl")),
+        ({"kind": "writing_prompts", "path": "wp"}, WritingPromptsConfig(path="wp")),
+        (
+            {"kind": "writing_prompts", "hub": "a/b", "revision": COMMIT, "field": "text"},
+            WritingPromptsConfig(hub="a/b", revision=COMMIT, field="text"),
+        ),
+        ({"kind": "file", "path": "x.jsonl"}, FilePromptsConfig(path="x.jsonl")),
+    ],
+)
+def test_a_source_is_named_by_its_kind(given, expected):
+    assert SOURCE.validate_python(given) == expected
+    assert SOURCE.validate_json(expected.model_dump_json()) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"kind": "writing_prompts"}, "either path or hub"),
+        ({"kind": "writing_prompts", "hub": "a/b"}, "name the commit"),
+        ({"kind": "writing_prompts", "hub": "a/b", "revision": "main"}, "revision"),
+        ({"kind": "writing_prompts", "path": "x", "revision": COMMIT}, "go together"),
+        ({"kind": "file"}, "path"),
+        ({"kind": "poems"}, "kind"),
+        ({"kind": "world", "seed": 3}, "seed"),
+    ],
+)
+def test_what_is_not_pinned_or_not_known_is_refused(given, message):
+    with pytest.raises(ValidationError, match=message):
+        SOURCE.validate_python(given)
+
+
+def test_the_truth_judges_only_the_world():
+    assert CreativeConfig().judge.backend.kind == "truth"
+    source = FilePromptsConfig(path="x.jsonl")
+    with pytest.raises(ValidationError, match="give a judge of kind endpoint or local, or judge: null"):
+        CreativeConfig(source=source)
+    assert CreativeConfig(source=source, judge=None).judge is None
+    assert CreativeConfig(source=source, judge={"backend": LocalJudgeConfig(path="m")}).judge.backend.kind == "local"
+
+
+def test_k_stays_within_n():
+    with pytest.raises(ValidationError, match=r"10 is above creative.sampling.n = 4"):
+        CreativeConfig(sampling={"n": 4})
+    with pytest.raises(ValidationError, match="names one twice"):
+        CreativeConfig(scoring={"ks": [1, 1]})
+
+
+def test_an_unrelated_change_reaches_no_slice():
+    default, other = CreativeConfig(), CreativeConfig(sampling={"temperature": 1.2}, scoring={"patience": 0.5})
+    assert creative_prompts_spec(default) == creative_prompts_spec(other)
+    assert creative_score_spec(default, "baseline", 1) != creative_score_spec(other, "baseline", 1)
+    resampled = CreativeConfig(sampling={"temperature": 1.2})
+    assert creative_score_spec(default, "baseline", 1) == creative_score_spec(resampled, "baseline", 1)

@@ -1,0 +1,40 @@
+"""The reward is the sandbox's verdict; what nobody could judge is an error, not a zero."""
+
+import pytest
+
+from polymlops.config.sandbox import SandboxLimits
+from polymlops.config.suites import WorldSuiteConfig
+from polymlops.data.suite_problems import Suite
+from polymlops.data.suites import load_suite
+from polymlops.errors import InputError, StageError
+from polymlops.evaluation.sandbox import Outcome, SandboxPool
+from polymlops.evaluation.unit_test_reward import UnitTestReward
+
+SUITE = load_suite(WorldSuiteConfig(split="train", count=4))
+
+
+class BrokenPool:
+    def run(self, programs):
+        return [Outcome("harness_error", "no worker", 0.0, False) for _ in programs]
+
+
+def test_a_right_answer_is_worth_1_with_or_without_its_first_indentation():
+    problem, other = SUITE.problems[:2]
+    answers = [problem.canonical_solution, problem.canonical_solution.strip(), "    return object()", ""]
+    with SandboxPool(SandboxLimits(workers=1)) as pool:
+        reward = UnitTestReward(SUITE, pool)
+        assert reward([problem.prompt] * 4, answers).tolist() == [1, 1, 0, 0]
+        assert reward([other.prompt], [other.canonical_solution]).tolist() == [1]
+
+
+def test_what_cannot_be_judged_is_an_error():
+    problem = SUITE.problems[0]
+    with pytest.raises(StageError, match=r"could not judge 1 answers \(no worker\)"):
+        UnitTestReward(SUITE, BrokenPool())([problem.prompt], [problem.canonical_solution])
+
+
+def test_unknown_and_ambiguous_prompts_are_refused():
+    with pytest.raises(InputError, match="prompt of no problem"):
+        UnitTestReward(SUITE, BrokenPool())(["what?"], ["x"])
+    with pytest.raises(InputError, match="two problems have one prompt"):
+        UnitTestReward(Suite("twice", "twice", SUITE.problems[:1] * 2), BrokenPool())
