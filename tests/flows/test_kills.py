@@ -61,11 +61,12 @@ def test_kills_hit_training_and_sampling(killed):
     assert len(ended) == 2
 
 
-def test_finished_stages_did_not_run_again(killed):
+def test_finished_stages_did_not_run_again(killed, smoke):
     output_dir, after_training, after_sampling = killed
-    finished = finished_runs(output_dir)
-    assert all(len(run_ids) == 1 for run_ids in finished.values())
-    assert after_training.items() <= after_sampling.items() <= finished.items()
+    finished, undisturbed = finished_runs(output_dir), finished_runs(smoke.output_dir)
+    assert {title: len(runs) for title, runs in finished.items()} == {t: len(runs) for t, runs in undisturbed.items()}
+    for earlier, later in ((after_training, after_sampling), (after_sampling, finished)):
+        assert {title: later[title][: len(runs)] for title, runs in earlier.items()} == earlier
 
 
 def test_training_went_on_from_its_checkpoint_with_every_step_once(killed, smoke):
