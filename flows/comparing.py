@@ -54,7 +54,8 @@ def compare_command(request: CompareRequest) -> None:
         "folder": str(out) if out else None,
     }
     if out is not None:
-        from polymlops.report.score_files import write_json, write_rows
+        from polymlops.report.json_files import write_json
+        from polymlops.report.score_files import write_rows
 
         write_rows(differences, out, "comparisons")
         write_json(out / "summary.json", summary)

@@ -18,6 +18,7 @@ from flows.results import PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
+from polymlops.report.json_files import json_ready
 from polymlops.tracking.plans import PlannedStage
 from polymlops.tracking.store import tracking_uri
 from polymlops.tracking.tables import TableRow
@@ -136,14 +137,4 @@ def _print_table(table: Table) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(_without_nan(value), indent=2))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
+    click.echo(json.dumps(json_ready(value), indent=2))

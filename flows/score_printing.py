@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from polymlops.report.arm_differences import ArmDifference
-from polymlops.report.score_files import digits_of, json_ready, shown
+from polymlops.report.json_files import json_ready
+from polymlops.report.score_files import digits_of, shown
 from polymlops.report.score_table import ScoreRow
 
 PLAIN_WIDTH = 160  # columns where stdout is no terminal

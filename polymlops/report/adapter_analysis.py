@@ -38,9 +38,9 @@ from polymlops.report.analysis_files import (
     by_arm,
     paired_labels,
     split_label,
-    write_json,
     write_table,
 )
+from polymlops.report.json_files import write_json
 
 TITLED_PAIRS = 4  # cosine maps that fit a page
 
@@ -90,7 +90,7 @@ def _write_parameters(
         }
         for label, item in advice.items()
     }
-    write_json(described, folder / "rank_advice.json")
+    write_json(folder / "rank_advice.json", described)
 
 
 def _titled(
@@ -157,7 +157,7 @@ def _write_ablations(ablations: Mapping[str, Ablation], arms: Mapping[str, list[
         label: [ablation.sentence(score) for score in dict.fromkeys(effect.score for effect in ablation.effects)]
         for label, ablation in ablations.items()
     }
-    write_json(sentences, folder / "ablation_findings.json")
+    write_json(folder / "ablation_findings.json", sentences)
     for arm, seeds in arms.items():
         save_figure(ablation_figure(ablations[f"{arm}/{seeds[0]}"]), folder, f"layer_ablation_{arm}")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,17 +58,3 @@ def write_table(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) -> N
         frame = pl.DataFrame([dict(row) for row in rows], infer_schema_length=None).fill_nan(None)
         frame.write_parquet(folder / f"{name}.parquet")
         frame.write_csv(folder / f"{name}.csv")
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Write JSON with NaN as null."""
-    text = json.dumps(_without_nan(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.records import Estimate, Job
 from polymlops.report.comparisons import Comparison, compare, comparison_pairs
 from polymlops.report.estimates import PooledArm, estimate_means, joint_draws
+from polymlops.report.json_files import write_json
 from polymlops.report.scores import ArmScores, better, check_comparable, metrics_by_prompt, read_scores
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def write_core_results(
     on_front = _write_frontier(spec, pooled, table, layout, job.output)
     comparisons = _comparisons(spec, pooled, layout)
     _write_table(pooled, table, job.output)
-    _write_json(
+    write_json(
         job.output / "comparisons.json", [asdict(item) | {"better": better(item.metric)} for item in comparisons]
     )
     return _flat(spec, table, comparisons, on_front)
@@ -162,7 +163,7 @@ def _read_trajectories(spec: ReportSpec, adapters: Mapping[str, Path]) -> list[T
 
 def _write_dynamics(trajectories: Sequence[Trajectory], folder: Path) -> None:
     runs = [{"arm": run.arm, "seed": run.seed, "points": list(run.points)} for run in trajectories]
-    _write_json(folder / "dynamics_data.json", {"trajectories": runs})
+    write_json(folder / "dynamics_data.json", {"trajectories": runs})
     if trajectories:
         save_figure(dynamics_figure(trajectories), folder, "diversity_trajectory_plot")
 
@@ -175,7 +176,7 @@ def _write_table(pooled: Mapping[str, PooledArm], table: Table, folder: Path) ->
         for arm, estimates in table.items()
         for metric, estimate in estimates.items()
     ]
-    _write_json(folder / "table.json", rows)
+    write_json(folder / "table.json", rows)
     pl.DataFrame(rows).fill_nan(None).write_csv(folder / "table.csv")
 
 
@@ -190,17 +191,3 @@ def _flat(
         flat[f"{spec.domain}/{name}_low"] = estimate.low
         flat[f"{spec.domain}/{name}_high"] = estimate.high
     return flat
-
-
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(_without_nan(value), indent=2, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: undefined is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

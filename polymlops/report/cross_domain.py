@@ -15,7 +15,7 @@ from polymlops.evaluation.cross_domain_scores import read_domain_scores
 from polymlops.figures.cross_domain import cross_domain_figure
 from polymlops.figures.saving import save_figure
 from polymlops.records import Estimate, Job
-from polymlops.report.score_files import write_json
+from polymlops.report.json_files import write_json
 
 
 def write_cross_domain(spec: CrossDomainSpec, scores: Mapping[str, Path], job: Job) -> dict[str, float]:

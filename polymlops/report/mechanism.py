@@ -43,9 +43,9 @@ from polymlops.report.analysis_files import (
     by_arm,
     paired_labels,
     split_label,
-    write_json,
     write_table,
 )
+from polymlops.report.json_files import write_json
 from polymlops.training.gradient_norms import read_norms
 
 CANDIDATE = ("prompt_id", "sample_id", "prompt", "text")
@@ -177,7 +177,7 @@ def _write(
         "depth": [item.sentence for item in depth],
         "hidden_states": [item.sentence for item in clusters],
     }
-    write_json(sentences, folder / "mechanism_findings.json")
+    write_json(folder / "mechanism_findings.json", sentences)
     if attention:
         save_figure(attention_figure(attention), folder, "attention_heads")
         save_figure(depth_figure(depth), folder, "depth_divergence")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import polars as pl
 from polymlops.figures.curves import Curve, curves_figure
 from polymlops.figures.saving import save_figure
 from polymlops.report.arm_differences import ArmDifference
+from polymlops.report.json_files import write_json
 from polymlops.report.latex import booktabs
 from polymlops.report.novel_rankings import RankChange, Ranking
 from polymlops.report.score_table import ScoreRow
@@ -75,13 +75,13 @@ class NovelDomain:
 def write_domains(domains: Sequence[NovelDomain], folder: Path) -> None:
     """Write novel_metrics and novel_comparisons (.json, .csv), novel_findings.json; figures and .tex by domain."""
     rows = [table_entry(row) for domain in domains for row in domain.rows]
-    _write_json(folder / "novel_metrics.json", rows)
+    write_json(folder / "novel_metrics.json", rows)
     pl.DataFrame(rows, infer_schema_length=None).fill_nan(None).write_csv(folder / "novel_metrics.csv")
     compared = [{"domain": domain.domain} | asdict(item) for domain in domains for item in domain.differences]
-    _write_json(folder / "novel_comparisons.json", compared)
+    write_json(folder / "novel_comparisons.json", compared)
     if compared:
         pl.DataFrame(compared, infer_schema_length=None).fill_nan(None).write_csv(folder / "novel_comparisons.csv")
-    _write_json(folder / "novel_findings.json", {domain.domain: _findings(domain) for domain in domains})
+    write_json(folder / "novel_findings.json", {domain.domain: _findings(domain) for domain in domains})
     for domain in domains:
         for name, curves in domain.curves.items():
             save_figure(curves_figure(curves), folder, f"{domain.domain}_{name}")
@@ -160,17 +160,3 @@ def _shown(row: NovelRow | None) -> str:
     if row.metric == "collapse_point":
         return f"{row.value:.0f}"
     return f"{row.value:.3f}" if math.isnan(row.low) else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-
-
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(_without_nan(value), indent=1, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: undefined is null, and so is beyond n, which the row's note says."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

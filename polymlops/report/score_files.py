@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,24 +16,9 @@ from polymlops.evaluation.candidates import Candidates
 from polymlops.figures.curves import curves_figure
 from polymlops.figures.frontier import frontier_figure
 from polymlops.figures.saving import save_figure
+from polymlops.report.json_files import write_json
 from polymlops.report.latex import booktabs
 from polymlops.report.score_table import ScoreRow, ScoreTable
-
-
-def json_ready(value: Any) -> Any:
-    """The value with null for what JSON lacks: NaN, and the infinite end of an interval."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    return value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, undefined as null."""
-    path.write_text(json.dumps(json_ready(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_rows(rows: Sequence[Any], folder: Path, name: str) -> None:

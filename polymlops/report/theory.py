@@ -29,7 +29,8 @@ from polymlops.figures.theory import theory_figure
 from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.metrics.statistics import bootstrap_mean
 from polymlops.records import Estimate, Job
-from polymlops.report.analysis_files import by_arm, split_label, write_json, write_table
+from polymlops.report.analysis_files import by_arm, split_label, write_table
+from polymlops.report.json_files import write_json
 from polymlops.report.scores import ArmScores, read_scores
 
 # The selector whose prediction is drawn, the first that there is; the table has all.
@@ -131,7 +132,7 @@ def _write(rows: Sequence[Row], laws: Mapping[str, EntropyLaw], folder: Path) ->
         "entropy_laws": {label: law.row() for label, law in laws.items()},
         "failures": failures,
     }
-    write_json(described, folder / "theory.json")
+    write_json(folder / "theory.json", described)
     write_table(rows, folder, "theory")
 
 

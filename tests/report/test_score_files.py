@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from polymlops.evaluation.candidate_scores import ArmValues
+from polymlops.report.json_files import json_ready
 from polymlops.report.latex import booktabs, escaped
-from polymlops.report.score_files import diversity_frame, json_ready, shown, write_rows
+from polymlops.report.score_files import diversity_frame, shown, write_rows
 from polymlops.report.score_table import ScoreRow
 
 ROWS = (
