@@ -50,7 +50,7 @@ def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
 
 
 def run_generalization(config: ExperimentConfig) -> GeneralizationResults:
-    """Phase 3: every arm of phases 1 and 2 on code, executed in the sandbox; figures and table.
+    """Phase 3: every arm of phases 1 and 2 on code, executed in the sandbox, and on creative writing; domains compared.
 
     Raises:
         UsageError: the config asks for what cannot be done.

@@ -18,7 +18,7 @@ from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import ConfigError, PolymlopsError, StageError, UsageError
 
 if TYPE_CHECKING:
-    from flows.results import PhaseResults
+    from flows.printing import Phase
 
 FAILED, BAD_REQUEST, STOPPED = 1, 2, 130
 KEPT = "Finished stages are kept; the same command goes on from there."
@@ -56,7 +56,7 @@ def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> N
     print_results(config, phases, as_json)
 
 
-def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, PhaseResults]:
+def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, Phase]:
     """Results by the name of the phase."""
     from flows import run_core_results, run_generalization, run_roadmap, run_theoretical_depth
 

@@ -7,13 +7,12 @@ from prefect import flow
 from flows.execution import Call, in_process, tracked
 from flows.foundations import lay_foundations
 from flows.results import CoreArtifacts, CoreResults
+from flows.social import measure_social
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import all_arms, report_spec, sample_spec, score_spec
-from polymlops.refs import SampleSetRef, ScoresRef
+from polymlops.config.slices import all_arms, report_spec
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
-from tasks.arms import ScoreSources, sample_arm, score_samples
 from tasks.reporting import write_core_results
 
 
@@ -31,13 +30,6 @@ def core_results(config: ExperimentConfig, context: RunContext | None = None) ->
 def carry_out(call: Call, config: ExperimentConfig) -> CoreArtifacts:
     """The stages of the phase, in order."""
     ground = lay_foundations(call, config)
-    samples: dict[str, SampleSetRef] = {}
-    scores: dict[str, ScoresRef] = {}
-    for arm, seed in all_arms(config):
-        label = f"{arm}/{seed}"
-        adapter = ground.adapters.get(label)
-        samples[label] = call(sample_arm, sample_spec(config, arm, seed), ground.base, adapter, ground.dataset)
-        sources = ScoreSources(samples[label], ground.dataset, ground.base)
-        scores[label] = call(score_samples, score_spec(config, arm, seed), sources)
-    report = call(write_core_results, report_spec(config), scores, ground.adapters)
-    return CoreArtifacts(**dict(ground), samples=samples, scores=scores, report=report)
+    social = measure_social(call, config, ground, all_arms(config))
+    report = call(write_core_results, report_spec(config), social.scores, ground.adapters)
+    return CoreArtifacts(**dict(ground), samples=social.samples, scores=social.scores, report=report)

@@ -4,50 +4,60 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.code_domain import measure_code, train_code_arms
+from flows.creative_domain import measure_creative
 from flows.execution import Call, in_process, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
-from flows.results import DomainArtifacts, Foundations, GeneralizationArtifacts, GeneralizationResults
-from polymlops.config.code_slices import (
-    code_arms,
-    code_grpo_spec,
-    code_report_spec,
-    code_sample_spec,
-    code_score_spec,
-    code_tuned_arms,
-    zero_adapter_spec,
-)
+from flows.results import DomainArtifacts, DomainResults, Foundations, GeneralizationArtifacts, GeneralizationResults
+from flows.social import measure_social, with_adapters
+from polymlops.config.code_slices import code_report_spec
+from polymlops.config.creative_slices import creative_report_spec, cross_domain_spec
+from polymlops.config.cross_domain import CrossDomainSpec
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import grpo_arms
-from polymlops.refs import ModelRef, SampleSetRef, ScoresRef
+from polymlops.config.slices import ReportSpec, all_arms, grpo_arms
+from polymlops.refs import ModelRef, ReportRef
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
-from tasks.coding import (
-    make_zero_adapter,
-    sample_programs,
-    score_programs,
-    train_on_programs,
-    write_code_results,
-)
+from tasks.reporting import write_cross_domain
+
+PHASE = "generalization"
 
 
-@flow(name="generalization", flow_run_name="{config.name}", persist_result=False)
+@flow(name=PHASE, flow_run_name="{config.name}", persist_result=False)
 def generalization(config: ExperimentConfig, context: RunContext | None = None) -> GeneralizationResults:
-    """Sample, execute and score every arm on code; alone, or as part of a roadmap."""
+    """Sample and score every arm on code and creative writing, and compare domains; alone, or in a roadmap."""
     with tracked(config, context) as run:
         artifacts = carry_out(in_process(run, config.execution.retries), config)
-        log_results(run, "generalization", artifacts.labelled(), artifacts.dataset)
-        table = record_table(run, artifacts.code.report, code_report_spec(config).domain)
-        folder = run.export(artifacts.code.report, f"{config.name}/generalization/code")
-        return GeneralizationResults(parent_run_id=run.parent_run_id, artifacts=artifacts, table=table, folder=folder)
+        log_results(run, PHASE, artifacts.labelled(), artifacts.dataset)
+        folders = {name: run.export(ref, f"{config.name}/{PHASE}/{name}") for name, ref in artifacts.reports.items()}
+        tables = {
+            name: DomainResults(table=record_table(run, artifacts.reports[name], spec.domain), folder=folders[name])
+            for name, spec in report_specs(config).items()
+        }
+        return GeneralizationResults(
+            parent_run_id=run.parent_run_id,
+            artifacts=artifacts,
+            domains=tables,
+            cross_domain=folders.get("cross_domain"),
+        )
 
 
 def carry_out(call: Call, config: ExperimentConfig) -> GeneralizationArtifacts:
     """The stages of the phase, in order."""
     ground = lay_foundations(call, config)
-    adapters = ground.adapters | tuned_adapters(call, config, ground) | train_code_arms(call, config, ground.base)
-    code = carry_out_code(call, config, ground.base, adapters)
-    return GeneralizationArtifacts(dataset=ground.dataset, base=ground.base, adapters=adapters, code=code)
+    ground = with_adapters(ground, tuned_adapters(call, config, ground))
+    domains: dict[str, DomainArtifacts] = {}
+    if config.code is not None:
+        ground = with_adapters(ground, train_code_arms(call, config, ground.base))
+        domains["code"] = measure_code(call, config, ground)
+    if config.creative is not None:
+        domains["creative"] = measure_creative(call, config, ground)
+    spec, compared = cross_domain_spec(config), None
+    if spec is not None:
+        domains["social"] = measure_home(call, config, ground)
+        compared = compare_domains(call, spec, domains)
+    return GeneralizationArtifacts(**dict(ground), domains=domains, cross_domain=compared)
 
 
 def tuned_adapters(call: Call, config: ExperimentConfig, ground: Foundations) -> dict[str, ModelRef]:
@@ -55,24 +65,28 @@ def tuned_adapters(call: Call, config: ExperimentConfig, ground: Foundations) ->
     return tune_by_reward(call, config, ground, lay_reward(call, config, ground)) if grpo_arms(config) else {}
 
 
-def train_code_arms(call: Call, config: ExperimentConfig, base: ModelRef) -> dict[str, ModelRef]:
-    """Adapters trained on the tests of programs, by `arm/seed`; those of one seed start alike."""
-    adapters: dict[str, ModelRef] = {}
-    for arm, seed in code_tuned_arms(config):
-        start = call(make_zero_adapter, zero_adapter_spec(config, seed), base)
-        adapters[f"{arm}/{seed}"] = call(train_on_programs, code_grpo_spec(config, arm, seed), base, start)
-    return adapters
+def measure_home(call: Call, config: ExperimentConfig, ground: Foundations) -> DomainArtifacts:
+    """The domain that the arms were trained on: the sample sets and scores of phases 1 and 2."""
+    core = measure_social(call, config, ground, all_arms(config))
+    if not grpo_arms(config):
+        return core
+    depth = measure_social(call, config, ground, grpo_arms(config), lay_reward(call, config, ground))
+    return DomainArtifacts(samples=core.samples | depth.samples, scores=core.scores | depth.scores)
 
 
-def carry_out_code(
-    call: Call, config: ExperimentConfig, base: ModelRef, adapters: dict[str, ModelRef]
-) -> DomainArtifacts:
-    """The code domain of every arm."""
-    samples: dict[str, SampleSetRef] = {}
-    scores: dict[str, ScoresRef] = {}
-    for arm, seed in code_arms(config):
-        label = f"{arm}/{seed}"
-        samples[label] = call(sample_programs, code_sample_spec(config, arm, seed), base, adapters.get(label))
-        scores[label] = call(score_programs, code_score_spec(config, arm, seed), samples[label])
-    report = call(write_code_results, code_report_spec(config), scores)
-    return DomainArtifacts(samples=samples, scores=scores, report=report)
+def compare_domains(call: Call, spec: CrossDomainSpec, domains: dict[str, DomainArtifacts]) -> ReportRef:
+    """What training on one domain did to the others."""
+    compared = (spec.base, *spec.trained)
+    scores = {
+        f"{name}/{label}": ref
+        for name in spec.domains
+        for label, ref in domains[name].scores.items()
+        if label.partition("/")[0] in compared
+    }
+    return call(write_cross_domain, spec, scores)
+
+
+def report_specs(config: ExperimentConfig) -> dict[str, ReportSpec]:
+    """Of the domains that this phase reports."""
+    specs = {} if config.code is None else {"code": code_report_spec(config)}
+    return specs if config.creative is None else specs | {"creative": creative_report_spec(config)}

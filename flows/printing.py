@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.doctor import Check
-from flows.results import PhaseResults
+from flows.results import DomainResults, GeneralizationResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
@@ -24,19 +24,21 @@ from polymlops.tracking.store import tracking_uri
 from polymlops.tracking.tables import TableRow
 
 BOUNDS = ("value", "low", "high")
+Phase = PhaseResults | GeneralizationResults
 PLAIN_WIDTH = 200  # columns where stdout is no terminal
 
 
-def print_results(config: ExperimentConfig, phases: Mapping[str, PhaseResults], as_json: bool) -> None:
+def print_results(config: ExperimentConfig, phases: Mapping[str, Phase], as_json: bool) -> None:
     """The table of each phase's arms, and where to look for the rest."""
-    files = {name: sorted(str(path) for path in phase.folder.iterdir()) for name, phase in phases.items()}
+    files = {name: _files(phase) for name, phase in phases.items()}
     if as_json:
         listed = {name: {**canonical(phase), "files": files[name]} for name, phase in phases.items()}
         _print_json({**listed, "tracking_uri": _uri(config)})
         return
     for name, phase in phases.items():
-        _print_table(_arms_table(phase.table))
-        _print_comparisons(phase.folder / "comparisons.json")
+        for domain in _domains(phase):
+            _print_table(_arms_table(domain.table))
+            _print_comparisons(domain.folder / "comparisons.json")
         for model in getattr(phase, "models", ()):
             click.echo(f"{model.uri}: {', '.join(model.aliases)}")
         for file in files[name]:
@@ -45,6 +47,18 @@ def print_results(config: ExperimentConfig, phases: Mapping[str, PhaseResults], 
     click.echo(f"MLflow: experiment {config.name}, run {run_id}, in {_uri(config)}")
     there = "" if config.output_dir == ExperimentConfig().output_dir else f" --set output_dir={config.output_dir}"
     click.echo(f"Browse both UIs: polymlops ui{there}")
+
+
+def _domains(phase: Phase) -> list[PhaseResults | DomainResults]:
+    """What has a table: the phase itself, or each of its domains."""
+    return list(phase.domains.values()) if isinstance(phase, GeneralizationResults) else [phase]
+
+
+def _files(phase: Phase) -> list[str]:
+    folders = [domain.folder for domain in _domains(phase)]
+    if isinstance(phase, GeneralizationResults) and phase.cross_domain is not None:
+        folders.append(phase.cross_domain)
+    return [str(path) for folder in folders for path in sorted(folder.iterdir())]
 
 
 def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_json: bool) -> None:

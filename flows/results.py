@@ -51,33 +51,49 @@ class DepthArtifacts(CoreArtifacts):
 
 
 class DomainArtifacts(Result):
-    """One domain's samples, scores and report, by `arm/seed` where there are several."""
+    """One domain's samples and scores by `arm/seed`; its report, unless that is another phase's."""
 
     samples: dict[str, SampleSetRef]
     scores: dict[str, ScoresRef]
-    report: ReportRef
+    report: ReportRef | None = None
 
 
 class GeneralizationArtifacts(Result):
-    """Everything that phase 3 made or stood on; adapters by `arm/seed`."""
+    """Everything that phase 3 made or stood on; adapters by `arm/seed`, domains by name: social, code, creative."""
 
     dataset: DatasetRef
     base: ModelRef
     adapters: dict[str, ModelRef]
-    code: DomainArtifacts
+    domains: dict[str, DomainArtifacts]
+    cross_domain: ReportRef | None
 
     def labelled(self) -> dict[str, Reference]:
         """Every reference under one flat name."""
-        flat: dict[str, Reference] = {"dataset": self.dataset, "base": self.base, "code/report": self.code.report}
+        flat: dict[str, Reference] = {"dataset": self.dataset, "base": self.base}
         flat |= {f"adapter/{label}": ref for label, ref in self.adapters.items()}
-        flat |= {f"code/samples/{label}": ref for label, ref in self.code.samples.items()}
-        return flat | {f"code/scores/{label}": ref for label, ref in self.code.scores.items()}
+        for name, domain in self.domains.items():
+            flat |= {f"{name}/samples/{label}": ref for label, ref in domain.samples.items()}
+            flat |= {f"{name}/scores/{label}": ref for label, ref in domain.scores.items()}
+        return flat | {f"{name}/report": ref for name, ref in self.reports.items()}
+
+    @property
+    def reports(self) -> dict[str, ReportRef]:
+        """The phase's reports by name."""
+        found = {name: domain.report for name, domain in self.domains.items() if domain.report is not None}
+        return found if self.cross_domain is None else found | {"cross_domain": self.cross_domain}
 
 
 class PhaseResults(Result):
     """A phase: its table, and where to look."""
 
     parent_run_id: str = Field(description="MLflow run of the roadmap")
+    table: tuple[TableRow, ...]
+    folder: Path = Field(description="figures and tables, on this machine")
+
+
+class DomainResults(Result):
+    """A domain: its table, and where to look."""
+
     table: tuple[TableRow, ...]
     folder: Path = Field(description="figures and tables, on this machine")
 
@@ -95,10 +111,13 @@ class DepthResults(PhaseResults):
     models: tuple[RegisteredVersion, ...] = Field(description="versions in the model registry, one a GRPO arm")
 
 
-class GeneralizationResults(PhaseResults):
-    """Phase 3."""
+class GeneralizationResults(Result):
+    """Phase 3: a table and a folder for each domain that it reports, and the folder of the analysis over domains."""
 
+    parent_run_id: str = Field(description="MLflow run of the roadmap")
     artifacts: GeneralizationArtifacts
+    domains: dict[str, DomainResults]
+    cross_domain: Path | None = Field(description="figures and tables over domains; none where there is one domain")
 
 
 class RoadmapResults(Result):

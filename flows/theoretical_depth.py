@@ -8,13 +8,12 @@ from flows.execution import Call, in_process, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.registration import register
 from flows.results import DepthArtifacts, DepthResults
+from flows.social import measure_social, with_adapters
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import depth_arms, depth_report_spec, sample_spec, score_spec
-from polymlops.refs import SampleSetRef, ScoresRef
+from polymlops.config.slices import depth_arms, depth_report_spec
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
-from tasks.arms import ScoreSources, sample_arm, score_samples
 from tasks.reporting import write_theoretical_depth
 
 
@@ -37,14 +36,7 @@ def carry_out(call: Call, config: ExperimentConfig) -> DepthArtifacts:
     ground = lay_foundations(call, config)
     reward = lay_reward(call, config, ground)
     tuned = tune_by_reward(call, config, ground, reward)
-    adapters = ground.adapters | tuned
-    samples: dict[str, SampleSetRef] = {}
-    scores: dict[str, ScoresRef] = {}
-    for arm, seed in depth_arms(config):
-        label = f"{arm}/{seed}"
-        samples[label] = call(sample_arm, sample_spec(config, arm, seed), ground.base, adapters[label], ground.dataset)
-        sources_of = ScoreSources(samples[label], ground.dataset, ground.base, reward)
-        scores[label] = call(score_samples, score_spec(config, arm, seed), sources_of)
-    report = call(write_theoretical_depth, depth_report_spec(config), scores, tuned)
-    artifacts = {"dataset": ground.dataset, "base": ground.base, "adapters": adapters, "reward": reward}
-    return DepthArtifacts(**artifacts, samples=samples, scores=scores, report=report)
+    ground = with_adapters(ground, tuned)
+    social = measure_social(call, config, ground, depth_arms(config), reward)
+    report = call(write_theoretical_depth, depth_report_spec(config), social.scores, tuned)
+    return DepthArtifacts(**dict(ground), reward=reward, samples=social.samples, scores=social.scores, report=report)

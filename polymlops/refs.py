@@ -23,6 +23,12 @@ class DatasetRef(Reference):
     kind: Literal["dataset"] = "dataset"
 
 
+class PromptsRef(Reference):
+    """Prompts that every arm answers, in the order of their choice."""
+
+    kind: Literal["prompts"] = "prompts"
+
+
 class ModelRef(Reference):
     """A base model with its tokenizer and encoder, or an adapter."""
 
@@ -54,5 +60,5 @@ class ReportRef(Reference):
 
 
 AnyRef = Annotated[
-    DatasetRef | ModelRef | RewardRef | SampleSetRef | ScoresRef | ReportRef, Field(discriminator="kind")
+    DatasetRef | PromptsRef | ModelRef | RewardRef | SampleSetRef | ScoresRef | ReportRef, Field(discriminator="kind")
 ]

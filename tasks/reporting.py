@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect.client.schemas.objects import State
 
+from polymlops.config.cross_domain import CrossDomainSpec
 from polymlops.config.slices import ReportSpec
 from polymlops.records import Job
 from polymlops.refs import ModelRef, Reference, ReportRef, ScoresRef
@@ -43,6 +44,18 @@ def write_core_results(
         return core.write_core_results(spec, *_folders(inputs, scores, adapters), job)
 
     return as_state(runner.run(Stage("write_core_results", spec, ReportRef, work, _labelled(scores, adapters))))
+
+
+@stage_task("write_cross_domain")
+def write_cross_domain(runner: StageRunner, spec: CrossDomainSpec, scores: Mapping[str, ScoresRef]) -> State[ReportRef]:
+    """Compare arms over domains, by labels `domain/arm/seed`."""
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.report import cross_domain
+
+        return cross_domain.write_cross_domain(spec, inputs, job)
+
+    return as_state(runner.run(Stage("write_cross_domain", spec, ReportRef, work, dict(scores))))
 
 
 def _labelled(scores: Mapping[str, ScoresRef], adapters: Mapping[str, ModelRef]) -> dict[str, Reference]:

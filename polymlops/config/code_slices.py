@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from polymlops.config.coding import CodeScoring, UnitTestsRewardConfig, domain_of
+from polymlops.config.coding import CodeConfig, CodeScoring, UnitTestsRewardConfig, domain_of
 from polymlops.config.grpo import GRPOConfig
 from polymlops.config.schema import ExperimentConfig, LoraConfig
 from polymlops.config.section import Section, Slug
@@ -44,6 +44,11 @@ class CodeGRPOSpec(Section):
     reward: UnitTestsRewardConfig
 
 
+def _code(config: ExperimentConfig) -> CodeConfig:
+    assert config.code is not None  # the flow asks for programs only where there is a suite
+    return config.code
+
+
 def code_tuned_arms(config: ExperimentConfig) -> list[tuple[str, int]]:
     """Every (arm, seed) that is trained on the tests of programs."""
     return [(f"code_{name}", seed) for seed in config.seeds for name in config.code_grpo.objectives]
@@ -55,7 +60,7 @@ def code_arms(config: ExperimentConfig) -> list[tuple[str, int]]:
     An arm without training is there once, `few_shot` only where examples are known.
     """
     pairs = [*all_arms(config), *grpo_arms(config), *code_tuned_arms(config)]
-    return [(arm, seed) for arm, seed in pairs if arm != "few_shot" or config.code.suite.kind == "world"]
+    return [(arm, seed) for arm, seed in pairs if arm != "few_shot" or _code(config).suite.kind == "world"]
 
 
 def code_grpo_spec(config: ExperimentConfig, arm: str, seed: int) -> CodeGRPOSpec:
@@ -72,18 +77,18 @@ def zero_adapter_spec(config: ExperimentConfig, seed: int) -> ZeroAdapterSpec:
 
 def code_sample_spec(config: ExperimentConfig, arm: str, seed: int) -> CodeSampleSpec:
     """Slice of the config that determines a sample set of programs."""
-    code = config.code
+    code = _code(config)
     return CodeSampleSpec(arm=arm, seed=seed, domain=domain_of(code.suite), sampling=code.sampling, suite=code.suite)
 
 
 def code_score_spec(config: ExperimentConfig, arm: str, seed: int) -> CodeScoreSpec:
     """Slice of the config that determines the scores of programs."""
-    code = config.code
+    code = _code(config)
     return CodeScoreSpec(arm=arm, seed=seed, domain=domain_of(code.suite), suite=code.suite, scoring=code.scoring)
 
 
 def code_report_spec(config: ExperimentConfig) -> ReportSpec:
     """Slice of the config that determines the figures and table of the code domain."""
     arms = tuple(dict.fromkeys(arm for arm, _ in code_arms(config)))
-    domain, ks = domain_of(config.code.suite), config.code.scoring.ks
+    domain, ks = domain_of(_code(config).suite), _code(config).scoring.ks
     return ReportSpec(arms=arms, domain=domain, ks=ks, resamples=config.evaluation.resamples)

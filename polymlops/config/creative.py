@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polymlops.config.judge import JudgeConfig, TruthJudgeConfig
+from polymlops.config.contents import file_digest
+from polymlops.config.judge import JudgeConfig, JudgeSpec, TruthJudgeConfig, judge_spec
 from polymlops.config.sampling import SamplingConfig
 from polymlops.config.section import Section, Slug
 from polymlops.config.suites import HubId, Revision
@@ -89,6 +90,13 @@ class CreativeConfig(Section):
     )
     scoring: CreativeScoring = CreativeScoring()
     judge: JudgeConfig | None = Field(JudgeConfig(), description="none: no coherence and no engagement are judged")
+    second_judge: JudgeConfig | None = Field(
+        None, description="judges the same texts; how far both agree is reported, its scores are not used otherwise"
+    )
+    labelled_pairs: Path | None = Field(
+        None, description="JSON lines of first, second, same: sets the threshold of equivalence"
+    )
+    ratings: Path | None = Field(None, description="CSV of people's ratings by prompt_id, sample_id")
 
     @model_validator(mode="after")
     def _k_within_n(self) -> CreativeConfig:
@@ -100,12 +108,15 @@ class CreativeConfig(Section):
 
     @model_validator(mode="after")
     def _judge_knows_the_prompts(self) -> CreativeConfig:
-        backend = self.judge.backend if self.judge else None
-        if isinstance(backend, TruthJudgeConfig) and (self.source.kind != "world" or backend.domain != "stories"):
-            raise ValueError(
-                f"judge: the world's truth about {backend.domain} knows nothing of prompts of kind "
-                f"{self.source.kind!r}; give a judge of kind endpoint or local, or judge: null"
-            )
+        for judge in (self.judge, self.second_judge):
+            backend = judge.backend if judge else None
+            if isinstance(backend, TruthJudgeConfig) and (self.source.kind != "world" or backend.domain != "stories"):
+                raise ValueError(
+                    f"judge: the world's truth about {backend.domain} knows nothing of prompts of kind "
+                    f"{self.source.kind!r}; give a judge of kind endpoint or local, or judge: null"
+                )
+        if self.second_judge and not self.judge:
+            raise ValueError("second_judge: there is no first judge to agree with: set judge, or second_judge: null")
         return self
 
 
@@ -124,7 +135,10 @@ class CreativeScoreSpec(Section):
     seed: int = Field(ge=0, description="training seed of the arm")
     domain: Literal["creative"] = "creative"
     scoring: CreativeScoring
-    judge: JudgeConfig | None
+    judge: JudgeSpec | None = None
+    second_judge: JudgeSpec | None = None
+    labelled_pairs: str | None = Field(None, description="digest of the file")
+    ratings: str | None = Field(None, description="digest of the file")
 
 
 def creative_prompts_spec(config: CreativeConfig) -> CreativePromptsSpec:
@@ -133,5 +147,16 @@ def creative_prompts_spec(config: CreativeConfig) -> CreativePromptsSpec:
 
 
 def creative_score_spec(config: CreativeConfig, arm: str, seed: int) -> CreativeScoreSpec:
-    """Slice of the domain's config that determines the scores of one sample set."""
-    return CreativeScoreSpec(arm=arm, seed=seed, scoring=config.scoring, judge=config.judge)
+    """Slice of the domain's config that determines the scores of one sample set.
+
+    Raises: InputError where a file, or the model of a local judge, cannot be read.
+    """
+    return CreativeScoreSpec(
+        arm=arm,
+        seed=seed,
+        scoring=config.scoring,
+        judge=judge_spec(config.judge) if config.judge else None,
+        second_judge=judge_spec(config.second_judge) if config.second_judge else None,
+        labelled_pairs=file_digest(config.labelled_pairs) if config.labelled_pairs else None,
+        ratings=file_digest(config.ratings) if config.ratings else None,
+    )

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from polymlops.config.contents import model_digest
 from polymlops.config.section import Section
 
 CRITERIA = 4
 LOWEST, HIGHEST = 1, 10
 CriterionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,31}$")]
+Decoding = dict[str, float | int | str | None]
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -135,6 +137,20 @@ class EndpointJudgeConfig(Section):
             )
         return self
 
+    @property
+    def identity(self) -> str:
+        """Who answers, wherever it is served."""
+        return f"endpoint:{self.model}"
+
+    @property
+    def decoding(self) -> Decoding:
+        """What its answers depend on besides model and messages."""
+        return {
+            "temperature": None if self.temperature is None else float(self.temperature),  # 0 and 0.0 are one key
+            self.output_limit: self.max_output_tokens,
+            "response_format": self.response_format,
+        }
+
 
 class LocalJudgeConfig(Section):
     """A transformers chat model in a folder; greedy, so that a second try would say the same and none is made."""
@@ -147,6 +163,16 @@ class LocalJudgeConfig(Section):
     max_output_tokens: int = Field(256, ge=16, description="most tokens of a written answer")
     device: Literal["cpu", "cuda"] = "cpu"
 
+    @property
+    def identity(self) -> str:
+        """The model by its content. Raises: InputError where there is none in the folder."""
+        return f"local:{model_digest(self.path)}"
+
+    @property
+    def decoding(self) -> Decoding:
+        """What its answers depend on besides model and messages."""
+        return {"scoring": self.scoring, "max_output_tokens": self.max_output_tokens}
+
 
 class TruthJudgeConfig(Section):
     """The embedded world's own truth: offline, free, and what other judges are measured against."""
@@ -155,6 +181,16 @@ class TruthJudgeConfig(Section):
     domain: Literal["stories", "social"] = Field(
         "stories", description="`social` needs the prepared dataset, whose posts have a hidden side"
     )
+
+    @property
+    def identity(self) -> str:
+        """Which of the world's truths answers."""
+        return f"truth-{self.domain}"
+
+    @property
+    def decoding(self) -> Decoding:
+        """Nothing: the truth is computed."""
+        return {}
 
 
 JudgeBackendConfig = Annotated[EndpointJudgeConfig | LocalJudgeConfig | TruthJudgeConfig, Field(discriminator="kind")]
@@ -165,3 +201,16 @@ class JudgeConfig(Section):
 
     backend: JudgeBackendConfig = TruthJudgeConfig()
     rubric: RubricConfig = CREATIVE
+
+
+class JudgeSpec(Section):
+    """What determines a judge's verdicts: who answers, decoded how, by which rubric. Address, pace and price do not."""
+
+    identity: str
+    decoding: Decoding
+    rubric: RubricConfig
+
+
+def judge_spec(config: JudgeConfig) -> JudgeSpec:
+    """Slice of a judge's config that determines its verdicts. Raises: InputError where a local model is missing."""
+    return JudgeSpec(identity=config.backend.identity, decoding=config.backend.decoding, rubric=config.rubric)

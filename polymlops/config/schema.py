@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from polymlops.config.coding import CodeConfig, CodeGRPOConfig
+from polymlops.config.creative import CreativeConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
 from polymlops.config.sampling import SamplingConfig
@@ -204,8 +205,9 @@ class ExperimentConfig(Section):
     )
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    code: CodeConfig = CodeConfig()
+    code: CodeConfig | None = Field(CodeConfig(), description="none: no arm is asked for programs")
     code_grpo: CodeGRPOConfig = CodeGRPOConfig()
+    creative: CreativeConfig | None = Field(CreativeConfig(), description="none: no arm is asked for stories")
     tracking: TrackingConfig = TrackingConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
@@ -227,6 +229,8 @@ class ExperimentConfig(Section):
         self.grpo.with_objective(self.polychromic_grpo)
         if self.code_grpo.objectives and "zero_shot" not in self.arms:
             raise ValueError("arms: code_grpo compares with zero_shot, from which it starts: add it")
+        if self.code_grpo.objectives and self.code is None:
+            raise ValueError("code: code_grpo trains arms that only programs can measure: it cannot be null")
         return self
 
     @model_validator(mode="after")

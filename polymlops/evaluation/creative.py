@@ -12,6 +12,7 @@ import polars as pl
 import polars.selectors as cs
 
 from polymlops.config.creative import CreativeScoreSpec
+from polymlops.config.judge import JudgeConfig
 from polymlops.errors import InputError
 from polymlops.evaluation.creative_diversity import Embedded, classes, embed_texts, novelty, within_prompts
 from polymlops.evaluation.creative_equivalence import ByCosine, Equivalence, calibrate, read_labelled_pairs
@@ -25,12 +26,14 @@ from polymlops.evaluation.creative_quality import (
     true_qualities,
 )
 from polymlops.evaluation.human_ratings import HUMAN, join_ratings
+from polymlops.evaluation.judge_agreement import agreement_metrics, score_agreement
 from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.metrics.quality import perplexity, repetition
 from polymlops.metrics.semantic import distinct_at_k
 from polymlops.records import Job
 
-IDENTITY = ("arm", "seed", "domain", "prompt_id", "sample_id")
+KEYS = ("prompt_id", "sample_id")
+IDENTITY = ("arm", "seed", "domain", *KEYS)
 SCORED = ("passed", "quality", "intent", "well_formed", "selector_logprob", "selector_length", "quality_version")
 REPEATED = 3  # words that come again in one text
 
@@ -40,7 +43,8 @@ class CreativeInputs:
     """Folders: sample set, encoder of meanings, and the base model, without which there is no perplexity.
 
     Files: `labelled_pairs` (JSON lines of first, second, same) replaces the threshold of equivalence; `ratings` is the
-    CSV of people's ratings; `verdicts` the judge's store, which arms may share (else it lies in the job's scratch).
+    CSV of people's ratings; `verdicts` the judges' store, which arms may share (else it lies in the job's scratch).
+    Judges are those of the spec, with their address, pace and budget.
     """
 
     samples: Path
@@ -49,6 +53,8 @@ class CreativeInputs:
     labelled_pairs: Path | None = None
     ratings: Path | None = None
     verdicts: Path | None = None
+    judge: JudgeConfig | None = None
+    second_judge: JudgeConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,13 @@ def score_creative(
 
     Quality in [0, 1] is the embedded world's truth for its own prompts, else the judge's mean, else null; `passed` is
     quality at or above `spec.scoring.passes`. What has no value is null, and counted: `<metric>_undefined` prompts.
-    With a judge there is `verdicts.parquet` too. `equivalence` decides which texts say the same in place of the
-    threshold.
+    With a judge there is `verdicts.parquet` too, and with a second one `second_verdicts.parquet` and the agreement of
+    both. `equivalence` decides which texts say the same in place of the threshold.
 
     Raises:
         InputError: the sample set is empty or of another arm, or a pair or rating cannot be used.
         UsageError: the judge lets nobody in; its verdicts so far are kept.
+        StageError: the judge's budget ended, or its endpoint failed, before the last text.
     """
     from polymlops.models.encoder import load_encoder
 
@@ -79,12 +86,13 @@ def score_creative(
     encode = embed_texts(encoder, frame["text"])
     rule = _rule(spec, inputs, encoder) if equivalence is None else Rule(equivalence, {})
     frame = frame.with_columns(classes(frame, encode, rule.equivalence))
-    judged = _judged(spec, inputs, frame, job)
+    judged = _judged(inputs, frame, job)
     scores = _scores(spec, inputs, frame, judged)
     diversity = _diversity(spec, frame, scores, encode)
     scores.write_parquet(job.output / "scores.parquet")
     diversity.write_parquet(job.output / "diversity.parquet")
     metrics = _summary(spec, scores, diversity) | dict(rule.metrics) | dict(judged.metrics if judged else {})
+    metrics |= _agreement(inputs, frame, judged, job)
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
 
 
@@ -110,12 +118,31 @@ def _rule(spec: CreativeScoreSpec, inputs: CreativeInputs, encoder: Any) -> Rule
     return Rule(ByCosine(fit.threshold), metrics)
 
 
-def _judged(spec: CreativeScoreSpec, inputs: CreativeInputs, frame: pl.DataFrame, job: Job) -> Judged | None:
-    if spec.judge is None:
+def _judged(inputs: CreativeInputs, frame: pl.DataFrame, job: Job) -> Judged | None:
+    if inputs.judge is None:
         return None
-    judged = judge_texts(spec.judge, frame, inputs.verdicts or job.scratch / "verdicts.sqlite")
+    judged = judge_texts(inputs.judge, frame, _store(inputs, job))
     judged.verdicts.write_parquet(job.output / "verdicts.parquet")
     return judged
+
+
+def _agreement(inputs: CreativeInputs, frame: pl.DataFrame, first: Judged | None, job: Job) -> dict[str, float]:
+    """`agreement/<criterion>/<coefficient>` of both judges, with intervals over prompts; nothing without a second."""
+    if inputs.second_judge is None or first is None:
+        return {}
+    second = judge_texts(inputs.second_judge, frame, _store(inputs, job))
+    second.verdicts.write_parquet(job.output / "second_verdicts.parquet")
+    prompt_of = {f"{prompt_id}/{sample_id}": prompt_id for prompt_id, sample_id in frame.select(KEYS).iter_rows()}
+    found = score_agreement(first.report, second.report, np.random.default_rng(0), clusters=prompt_of)
+    return {
+        name: value
+        for criterion, item in found.items()
+        for name, value in agreement_metrics(item, f"agreement/{criterion}").items()
+    }
+
+
+def _store(inputs: CreativeInputs, job: Job) -> Path:
+    return inputs.verdicts or job.scratch / "verdicts.sqlite"
 
 
 def _scores(

@@ -10,7 +10,8 @@ import polars as pl
 
 from polymlops.config.judge import HIGHEST, LOWEST, JudgeConfig
 from polymlops.data.world_stories import parse_story, parse_story_prompt, story_quality
-from polymlops.evaluation.judge import Item, judge_items
+from polymlops.errors import StageError
+from polymlops.evaluation.judge import Item, JudgeReport, Totals, judge_items
 from polymlops.evaluation.judge_tables import judge_metrics, verdict_table
 
 TRUTH_VERSION = "story-coherence-1"
@@ -20,32 +21,50 @@ QUALITIES = {"quality": pl.Float64, "intent": pl.String, "well_formed": pl.Boole
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`columns` has one row a candidate: judge_<criterion> (1 to 10, null where unscored) and judge_outcome.
-
-    `verdicts` is the judge's own table, and `metrics` its means, shares and costs.
-    """
+    """`columns` has one row a candidate: judge_<criterion> (1 to 10, null where unscored) and judge_outcome."""
 
     columns: pl.DataFrame
-    verdicts: pl.DataFrame
-    metrics: Mapping[str, float]
-    criteria: tuple[str, ...]
-    name: str
+    report: JudgeReport
+
+    @property
+    def verdicts(self) -> pl.DataFrame:
+        """The judge's own table."""
+        return verdict_table(self.report)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Its means, shares and costs."""
+        return judge_metrics(self.report)
 
 
 def judge_texts(config: JudgeConfig, frame: pl.DataFrame, store: Path) -> Judged:
-    """Ask the judge about every candidate of a sample set; errors as in `judge_items`.
+    """Ask the judge about every candidate of a sample set.
 
-    What stays without a score (an answer that does not parse, a refusal, a budget that ends) is null, never a number.
+    What stays without a score for good (an answer that does not parse, a refusal) is null, never a number.
+
+    Raises:
+        StageError: a budget, or an endpoint that failed, left texts unasked; what was answered is kept.
+        Exception: as in `judge_items`.
     """
     items = [
         Item(f"{prompt_id}/{sample_id}", prompt, text, prompt_id)
         for prompt_id, sample_id, prompt, text in frame.select("prompt_id", "sample_id", "prompt", "text").iter_rows()
     ]
     report = judge_items(config, items, store)
-    verdicts = verdict_table(report)
+    _check_complete(report.judge, report.totals, store)
     names = {name: f"{JUDGE}{name}" for name in (*report.criteria, "outcome")}
-    columns = verdicts.select(*names).rename(names)
-    return Judged(columns, verdicts, judge_metrics(report), report.criteria, report.judge)
+    return Judged(verdict_table(report).select(*names).rename(names), report)
+
+
+def _check_complete(judge: str, totals: Totals, store: Path) -> None:
+    """Half a set of verdicts would be remembered as the whole: refuse it."""
+    missing = totals.unasked + totals.failed
+    if missing:
+        why = totals.stopped or f"{totals.failed} calls failed on their way"
+        raise StageError(
+            f"judge {judge}: {missing} of {totals.questions} texts have no verdict ({why}); the others are kept in "
+            f"{store.name}: raise the budget or wait for the endpoint, and run again to ask only what is missing"
+        )
 
 
 def is_worlds(prompts: Sequence[str]) -> bool:
@@ -71,9 +90,9 @@ def judged_qualities(frame: pl.DataFrame, judged: Judged | None) -> pl.DataFrame
     if judged is None:
         quality, version = pl.Series("quality", [None] * len(frame), pl.Float64), "none"
     else:
-        scores = judged.columns.select(f"{JUDGE}{name}" for name in judged.criteria)
+        scores = judged.columns.select(f"{JUDGE}{name}" for name in judged.report.criteria)
         mean = scores.mean_horizontal(ignore_nulls=False)
-        quality, version = ((mean - LOWEST) / (HIGHEST - LOWEST)).alias("quality"), f"judge {judged.name}"
+        quality, version = ((mean - LOWEST) / (HIGHEST - LOWEST)).alias("quality"), f"judge {judged.report.judge}"
     return frame.select(
         quality,
         intent=pl.format("class {}", pl.col("class")),

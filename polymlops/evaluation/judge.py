@@ -25,7 +25,7 @@ from polymlops.config.judge import (
 )
 from polymlops.data.truth import Truth
 from polymlops.errors import InputError
-from polymlops.evaluation.judge_endpoint import Endpoint, decoding_of
+from polymlops.evaluation.judge_endpoint import Endpoint
 from polymlops.evaluation.judge_key import hidden_in_logs, read_key
 from polymlops.evaluation.judge_local import LocalJudge
 from polymlops.evaluation.judge_money import Bill, Meter
@@ -129,15 +129,14 @@ def _session(config: JudgeConfig, path: Path | None, truth: Truth | None) -> Ite
     """Open what the config names, and close it."""
     if isinstance(config.backend, TruthJudgeConfig):
         judge = TruthJudge(config.backend, truth)
-        asker = Asker(judge.identity, {}, config.rubric, by_prompt_id=True)
+        asker = Asker(judge.identity, config.backend.decoding, config.rubric, by_prompt_id=True)
         yield _Session(judge, asker, Asking(judge, None, threading.Event()), None)
     elif path is None:
         raise InputError(f"judge kind {config.backend.kind!r} needs a store for its verdicts; name a file")
     elif isinstance(config.backend, LocalJudgeConfig):
         local = LocalJudge(config.backend)
-        decoding = {"scoring": config.backend.scoring, "max_output_tokens": config.backend.max_output_tokens}
         with VerdictStore(path) as store:
-            asker = Asker(local.identity, decoding, config.rubric)
+            asker = Asker(local.identity, config.backend.decoding, config.rubric)
             yield _Session(local, asker, Asking(local, store, threading.Event()), None)
     else:
         with _endpoint_session(config.backend, config.rubric, path) as session:
@@ -150,13 +149,13 @@ def _endpoint_session(config: EndpointJudgeConfig, rubric: RubricConfig, path: P
     with VerdictStore(path) as store, hidden_in_logs(key):
         meter = _meter(config, store)
         with closing(Endpoint(config, key, meter, stop)) as endpoint:
-            asker = Asker(endpoint.identity, decoding_of(config), rubric)
+            asker = Asker(endpoint.identity, config.decoding, rubric)
             yield _Session(endpoint, asker, Asking(endpoint, store, stop), meter)
 
 
 def _meter(config: EndpointJudgeConfig, store: VerdictStore) -> Meter:
     budget = Budget(config.budget_calls, config.budget_dollars)
-    return Meter(store, f"endpoint:{config.model}", budget, config.prices.get(config.model))
+    return Meter(store, config.identity, budget, config.prices.get(config.model))
 
 
 def _verdict(item: Item, answer: Answer) -> Verdict:

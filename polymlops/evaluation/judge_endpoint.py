@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -79,7 +79,7 @@ class Endpoint:
 
     def __init__(self, config: EndpointJudgeConfig, key: Key, meter: Meter, stop: threading.Event) -> None:
         self.name = config.model
-        self.identity = f"endpoint:{config.model}"
+        self.identity = config.identity
         self.config = config
         self.meter = meter
         self.lanes = config.concurrency
@@ -214,15 +214,6 @@ def server_message(text: str) -> str:
         return excerpt(str(found["error"]["message"]))
     except (ValueError, RecursionError, KeyError, TypeError):
         return excerpt(text)
-
-
-def decoding_of(config: EndpointJudgeConfig) -> Mapping[str, float | int | str | None]:
-    """What an endpoint's answers depend on besides model and messages."""
-    return {
-        "temperature": None if config.temperature is None else float(config.temperature),  # 0 and 0.0 are one key
-        config.output_limit: config.max_output_tokens,
-        "response_format": config.response_format,
-    }
 
 
 def request_body(config: EndpointJudgeConfig, question: Question) -> bytes:

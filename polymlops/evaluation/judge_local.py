@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polymlops.config.judge import LocalJudgeConfig
@@ -29,7 +27,7 @@ class LocalJudge:
     def __init__(self, config: LocalJudgeConfig) -> None:
         self.name = config.path.name
         self.config = config
-        self.identity = f"local:{folder_digest(config.path)}"
+        self.identity = config.identity
         self._tokenizer = load_tokenizer(config.path)
         if not getattr(self._tokenizer, "chat_template", None):
             raise InputError(f"{config.path}: the tokenizer has no chat template; a judge must be a chat model")
@@ -108,22 +106,6 @@ class LocalJudge:
         own = log_probs.gather(2, ids[:, shared:, None])[:, :, 0]
         inside = torch.arange(width) < torch.tensor([len(tail) for tail in tails])[:, None]
         return torch.where(inside, own, torch.zeros_like(own)).sum(1)
-
-
-def folder_digest(folder: Path) -> str:
-    """First 16 digits of the sha256 of a model's weights, settings and templates.
-
-    Raises:
-        InputError: there is no model in the folder.
-    """
-    files = sorted(path for pattern in ("*.safetensors", "*.json", "*.jinja") for path in folder.glob(pattern))
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise InputError(f"{folder}: no model here (*.safetensors is missing)")
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
 
 
 def _load(config: LocalJudgeConfig) -> Any:

@@ -63,6 +63,28 @@ def test_the_truth_judges_only_the_world():
     assert CreativeConfig(source=source, judge={"backend": LocalJudgeConfig(path="m")}).judge.backend.kind == "local"
 
 
+def test_agreement_needs_two_judges():
+    with pytest.raises(ValidationError, match="no first judge to agree with"):
+        CreativeConfig(judge=None, second_judge={})
+    source = FilePromptsConfig(path="x.jsonl")
+    with pytest.raises(ValidationError, match="give a judge of kind endpoint or local"):
+        CreativeConfig(source=source, judge={"backend": LocalJudgeConfig(path="m")}, second_judge={})
+
+
+def test_address_pace_and_price_of_a_judge_reach_no_slice(tmp_path):
+    (tmp_path / "ratings.csv").write_text("prompt_id,sample_id,coherence\n")
+    backend = {"kind": "endpoint", "base_url": "http://127.0.0.1:8000/v1", "model": "m"}
+    moved = {"base_url": "http://127.0.0.1:9000/v1", "concurrency": 2, "budget_calls": 5, "key_env": "OTHER_KEY"}
+    first = CreativeConfig(judge={"backend": backend}, ratings=tmp_path / "ratings.csv")
+    spec = creative_score_spec(first, "baseline", 1)
+    assert creative_score_spec(CreativeConfig(judge={"backend": backend | moved}), "baseline", 1).judge == spec.judge
+    hotter = CreativeConfig(judge={"backend": backend | {"temperature": 1.0}})
+    assert creative_score_spec(hotter, "baseline", 1).judge != spec.judge
+    before = spec.ratings
+    (tmp_path / "ratings.csv").write_text("prompt_id,sample_id,coherence\na,0,3\n")
+    assert creative_score_spec(first, "baseline", 1).ratings != before
+
+
 def test_k_stays_within_n():
     with pytest.raises(ValidationError, match=r"10 is above creative.sampling.n = 4"):
         CreativeConfig(sampling={"n": 4})

@@ -17,7 +17,7 @@ from story_samples import stories, story, write_samples
 from polymlops.config.creative import CreativeScoreSpec, CreativeScoring
 from polymlops.config.judge import EndpointJudgeConfig, JudgeConfig
 from polymlops.data.world_stories import parse_story, story_prompts, story_quality
-from polymlops.errors import InputError
+from polymlops.errors import InputError, StageError
 from polymlops.evaluation.creative import CreativeInputs, score_creative
 from polymlops.evaluation.creative_perplexity import Likelihood, Text, base_likelihoods
 from polymlops.metrics.lexical import pairwise_bleu, rarefied_distinct_n, self_bleu
@@ -25,8 +25,8 @@ from polymlops.metrics.quality import perplexity, repetition
 from polymlops.metrics.semantic import mean_pairwise_distance, vendi_score
 from polymlops.models.encoder import embed, load_encoder
 
-SPEC = CreativeScoreSpec(arm="baseline", seed=42, scoring=CreativeScoring(ks=(1, 3), rarefied=20), judge=None)
-TRUTH = SPEC.model_copy(update={"judge": JudgeConfig()})
+SPEC = CreativeScoreSpec(arm="baseline", seed=42, scoring=CreativeScoring(ks=(1, 3), rarefied=20))
+TRUTH = JudgeConfig()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_stories_of_the_world_get_their_true_quality(score):
     texts_of = stories(4, 3)
     prompt = next(iter(texts_of))
     texts_of[prompt][0] = "no story of this world"
-    metrics, scores, _ = score(texts_of, TRUTH)
+    metrics, scores, _ = score(texts_of, judge=TRUTH)
     expected = [story_quality(prompt, text) for prompt, texts in texts_of.items() for text in texts]
     assert scores["quality"].to_list() == pytest.approx(expected)
     assert scores["passed"].to_list() == [value >= 0.75 for value in expected]
@@ -146,11 +146,11 @@ def judge_script(number, seen):
 def test_a_judge_gives_quality_where_there_is_no_truth_and_null_stays_null(score):
     with JudgeServer(judge_script) as server:
         backend = EndpointJudgeConfig(base_url=server.url, model="m", key_env=None, parse_retries=0)
-        spec = SPEC.model_copy(update={"judge": JudgeConfig(backend=backend)})
+        judge = JudgeConfig(backend=backend)
         texts_of = {"Name a colour.": ["red", "nonsense", "blue"]}
-        metrics, scores, diversity = score(texts_of, spec, equivalence=by_text)
+        metrics, scores, diversity = score(texts_of, judge=judge, equivalence=by_text)
         assert len(server.seen) == 3
-        again, *_ = score(texts_of, spec, equivalence=by_text)
+        again, *_ = score(texts_of, judge=judge, equivalence=by_text)
         assert len(server.seen) == 3  # verdicts in the job's scratch are not asked for again
     assert scores["quality"].to_list() == pytest.approx([5 / 9, None, 5 / 9])
     assert scores["passed"].to_list() == [False, None, False]
@@ -161,6 +161,31 @@ def test_a_judge_gives_quality_where_there_is_no_truth_and_null_stays_null(score
     assert metrics["creative/unscored"] == metrics["creative/judge/unscored"] == 1.0
     assert metrics["creative/quality"] == again["creative/quality"] == pytest.approx(5 / 9)
     assert metrics["creative/pass_at_3_undefined"] == 1.0  # two scored candidates cannot show three
+
+
+def test_a_set_of_verdicts_that_is_not_whole_is_no_result(score, tmp_path):
+    texts_of = {"Name a colour.": ["red", "blue", "green"]}
+    store = tmp_path / "verdicts.sqlite"
+    with JudgeServer(judge_script) as server:
+        backend = EndpointJudgeConfig(base_url=server.url, model="m", key_env=None, budget_calls=2, concurrency=1)
+        with pytest.raises(StageError, match=r"1 of 3 texts have no verdict .*raise the budget"):
+            score(texts_of, judge=JudgeConfig(backend=backend), equivalence=by_text, verdicts=store)
+        more = backend.model_copy(update={"budget_calls": 10})
+        metrics, *_ = score(texts_of, judge=JudgeConfig(backend=more), equivalence=by_text, verdicts=store)
+        assert len(server.seen) == 3  # the third alone was asked again
+    assert metrics["creative/judge/scored_share"] == 1.0
+
+
+def test_two_judges_agree_as_far_as_they_do(score):
+    texts_of = stories(6, 3)
+    same, *_ = score(texts_of, judge=TRUTH, second_judge=TRUTH)
+    assert same["creative/agreement/coherence/kappa"] == 1.0
+    assert same["creative/agreement/coherence/items"] == 18.0
+    with JudgeServer(judge_script) as server:
+        backend = EndpointJudgeConfig(base_url=server.url, model="m", key_env=None)
+        other, *_ = score(texts_of, judge=TRUTH, second_judge=JudgeConfig(backend=backend))
+    assert other["creative/agreement/coherence/alpha_interval"] < 0.5  # it says 9 whatever it reads
+    assert other["creative/judge_coherence"] == same["creative/judge_coherence"]  # the second changes no score
 
 
 def test_perplexity_is_that_of_the_base_model(score, small_base):
@@ -240,7 +265,7 @@ def test_the_samples_of_another_arm_are_refused(score):
 def test_scores_are_what_the_report_reads(score, make_job):
     from polymlops.report.scores import metrics_by_prompt, read_scores
 
-    score(stories(3, 4), TRUTH)
+    score(stories(3, 4), judge=TRUTH)
     read = read_scores("baseline/42", make_job("scores").output)
     assert read.n == 4
     assert {"novelty_distinct_at_3", "vendi", "judge_coherence"} <= set(metrics_by_prompt(read, (1, 3)))

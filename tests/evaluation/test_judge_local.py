@@ -9,7 +9,7 @@ from polymlops.config.judge import CREATIVE, JudgeConfig, LocalJudgeConfig
 from polymlops.config.schema import BaseModelConfig
 from polymlops.errors import InputError
 from polymlops.evaluation.judge import Item, Pair, judge_items, judge_pairs
-from polymlops.evaluation.judge_local import LocalJudge, folder_digest
+from polymlops.evaluation.judge_local import LocalJudge
 from polymlops.evaluation.judge_prompts import JOINER, Asker
 from polymlops.models.base import create_base_model
 from polymlops.models.tokenizer import TURN_START, train_tokenizer
@@ -111,9 +111,6 @@ def test_a_question_that_does_not_fit_is_refused_with_its_length(folder, tmp_pat
     assert "context of 4096" in report.verdicts[0].reason
 
 
-def test_the_digest_is_of_what_the_model_is(folder, tmp_path):
-    assert folder_digest(folder) == folder_digest(folder)
-    with pytest.raises(InputError, match="no model here"):
-        folder_digest(tmp_path)
+def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="no model here"):
         judge_items(config(tmp_path), ITEMS, tmp_path / "verdicts.sqlite")

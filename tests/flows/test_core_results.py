@@ -151,6 +151,12 @@ def test_plan_of_a_change_repeats_what_depends_on_it(smoke, shell):
         "sample_programs polychromic_grpo/42",
         "score_programs polychromic_grpo/42",
         "write_code_results",
+        "sample_texts polychromic/42",
+        "score_texts polychromic/42",
+        "sample_texts polychromic_grpo/42",
+        "score_texts polychromic_grpo/42",
+        "write_creative_results",
+        "write_cross_domain",
     ]
     assert plan["total"]["unknown"] == 0
     assert plan["total"]["expected_seconds"] > 0

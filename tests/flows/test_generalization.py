@@ -18,13 +18,40 @@ def printed(smoke):
 
 
 def test_every_arm_of_both_phases_is_in_the_table(printed):
-    assert list(dict.fromkeys(row["arm"] for row in printed["table"])) == ARMS
-    metrics = {row["metric"] for row in printed["table"]}
+    table = printed["domains"]["code"]["table"]
+    assert list(dict.fromkeys(row["arm"] for row in table)) == ARMS
+    metrics = {row["metric"] for row in table}
     assert {"pass_at_1", "pass_at_3", "ast_diversity", "ast_diversity_kept_passing", "well_formed"} <= metrics
     assert {"distinct_algorithms_at_3", "distinct_passing_algorithms_at_3"} <= metrics
     assert not {name for name in metrics if "intents" in name or name.startswith("quality")}
     names = {Path(name).name for name in printed["files"]}
     assert {"pass_at_k.pdf", "pass_at_k.png", "table.json", "table.csv", "comparisons.json"} <= names
+
+
+def test_every_arm_wrote_stories_that_were_judged(smoke, printed):
+    table = printed["domains"]["creative"]["table"]
+    assert list(dict.fromkeys(row["arm"] for row in table)) == [arm for arm in ARMS if arm != "few_shot"]
+    metrics = {row["metric"] for row in table}
+    assert {"pass_at_1", "quality", "semantic_diversity", "novelty_distinct_at_3", "judge_coherence"} <= metrics
+    assert {"perplexity", "repetition", "truncated", "self_bleu", "compression_ratio"} <= metrics
+    (run_id,) = finished_runs(smoke.output_dir)["score_texts polychromic/42"]
+    assert {"scores.parquet", "diversity.parquet", "verdicts.parquet"} <= set(artifact(smoke.output_dir, run_id))
+
+
+def test_domains_are_compared_from_the_sample_sets_of_all_phases(smoke, printed):
+    folder = Path(printed["cross_domain"])
+    names = {path.name for path in folder.iterdir()}
+    assert {"table.csv", "gains.csv", "correlations.csv", "retentions.csv", "cross_domain.pdf"} <= names
+    gains = json.loads((folder / "gains.json").read_text())
+    assert {(row["domain"], row["arm"]) for row in gains} == {
+        (domain, arm) for domain in ("social", "code", "creative") for arm in ARMS[2:]
+    }
+    assert {row["base"] for row in gains} == {"zero_shot"}
+    home = {(row["arm"], row["metric"]): row["value"] for row in gains if row["home"]}
+    core = {(row["arm"], row["metric"]): row["value"] for row in json.loads(smoke.printed)["core"]["table"]}
+    expected = core["baseline", "semantic_diversity"] - core["zero_shot", "semantic_diversity"]
+    assert home["baseline", "semantic_diversity"] == pytest.approx(expected)
+    assert len(finished_runs(smoke.output_dir)["sample_arm polychromic/42"]) == 1  # once a domain, for all phases
 
 
 def test_every_candidate_was_executed_and_has_a_verdict(smoke):
@@ -49,7 +76,7 @@ def test_arms_have_their_code_metrics_beside_their_social_ones(smoke):
     )
     with sqlite3.connect(smoke.output_dir / "mlflow.db") as database:
         keys = {key for (key,) in database.execute(query)}
-    assert {"code_world/pass_at_1", "social/pass_at_1"} <= keys
+    assert {"code_world/pass_at_1", "creative/pass_at_1", "social/pass_at_1"} <= keys
 
 
 def test_phase_3_alone_finds_everything(smoke, shell):
@@ -67,7 +94,23 @@ def test_another_suite_repeats_only_the_code_domain(smoke, shell):
     code, done = shell.run("plan", PROFILE, "--json", *change)
     assert code == 0, done.err
     waiting = [stage["title"] for stage in json.loads(done.out)["stages"] if not stage["cached"]]
-    assert {title.split()[0] for title in waiting} == {"sample_programs", "score_programs", "write_code_results"}
+    stages = {"sample_programs", "score_programs", "write_code_results", "write_cross_domain"}
+    assert {title.split()[0] for title in waiting} == stages
+
+
+def test_another_judge_asks_again_and_samples_nothing(smoke, shell):
+    change = ["--set", f"output_dir={smoke.output_dir}", "--set", "creative.judge=null"]
+    code, done = shell.run("plan", PROFILE, "--json", *change)
+    assert code == 0, done.err
+    waiting = [stage["title"] for stage in json.loads(done.out)["stages"] if not stage["cached"]]
+    assert {title.split()[0] for title in waiting} == {"score_texts", "write_creative_results", "write_cross_domain"}
+
+
+def test_a_domain_can_be_left_out(shell):
+    code, done = shell.run("plan", PROFILE, "--json", "--set", "code=null", "--set", "creative=null")
+    assert code == 0, done.err
+    stages = {stage["title"].split()[0] for stage in json.loads(done.out)["stages"]}
+    assert not stages & {"sample_programs", "sample_texts", "write_cross_domain"}
 
 
 def test_training_on_programs_is_planned_with_one_start_a_seed(shell):

@@ -1,0 +1,36 @@
+"""The social domain of a phase's arms: samples and scores, the same stages wherever a phase needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flows.execution import Call
+from flows.results import DomainArtifacts, Foundations
+from polymlops.config.schema import Arm, ExperimentConfig
+from polymlops.config.slices import sample_spec, score_spec
+from polymlops.refs import ModelRef, RewardRef, SampleSetRef, ScoresRef
+from tasks.arms import ScoreSources, sample_arm, score_samples
+
+
+def measure_social(
+    call: Call,
+    config: ExperimentConfig,
+    ground: Foundations,
+    arms: Sequence[tuple[Arm, int]],
+    reward: RewardRef | None = None,
+) -> DomainArtifacts:
+    """Sample and score arms, by `arm/seed`; with a reward model, by it too. Adapters are those of `ground`."""
+    samples: dict[str, SampleSetRef] = {}
+    scores: dict[str, ScoresRef] = {}
+    for arm, seed in arms:
+        label = f"{arm}/{seed}"
+        adapter: ModelRef | None = ground.adapters.get(label)
+        samples[label] = call(sample_arm, sample_spec(config, arm, seed), ground.base, adapter, ground.dataset)
+        sources = ScoreSources(samples[label], ground.dataset, ground.base, reward)
+        scores[label] = call(score_samples, score_spec(config, arm, seed), sources)
+    return DomainArtifacts(samples=samples, scores=scores)
+
+
+def with_adapters(ground: Foundations, adapters: Mapping[str, ModelRef]) -> Foundations:
+    """The foundations with more adapters."""
+    return ground.model_copy(update={"adapters": {**ground.adapters, **adapters}})
