@@ -48,7 +48,10 @@ def test_stages_ran_once_each_under_one_finished_parent(smoke):
     depth = ["train_reward_model", *(f"train_grpo {arm}" for arm in tuned), *scored, "write_theoretical_depth"]
     assert titles[len(core) : len(core) + len(depth)] == depth
     executed = [title for arm in [*ARMS, *tuned] for title in (f"sample_programs {arm}", f"score_programs {arm}")]
-    assert titles[len(core) + len(depth) :] == [*executed, "write_code_results"]
+    code = [*executed, "write_code_results"]
+    written = [title for arm in [ARMS[0], *ARMS[2:], *tuned] for title in (f"sample_texts {arm}", f"score_texts {arm}")]
+    creative = ["prepare_prompts", *written, "write_creative_results"]
+    assert titles[len(core) + len(depth) :] == [*code, *creative, "write_cross_domain"]
     assert {status for _, _, status in stage_runs(smoke.output_dir)} == {"FINISHED"}
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     parents = _query(smoke, "select distinct value from tags where key = 'mlflow.parentRunId'")
