@@ -49,7 +49,9 @@ def test_domains_are_compared_from_the_sample_sets_of_all_phases(smoke, printed)
     assert {row["base"] for row in gains} == {"zero_shot"}
     core = {(row["arm"], row["metric"]): row for row in json.loads(smoke.printed)["core"]["table"]}
     asked = core["baseline", "pass_at_1"]["n"]
-    whole = [row for row in gains if row["home"] and row["arm"] == "baseline" and row["n"] == asked]  # paired, all there
+    whole = [
+        row for row in gains if row["home"] and row["arm"] == "baseline" and row["n"] == asked
+    ]  # paired, all there
     for row in whole:
         metric = row["metric"]
         if ("baseline", metric) in core:
