@@ -83,7 +83,7 @@ class EvaluateRequest:
 
 def evaluate_command(request: EvaluateRequest) -> None:
     """Sample, execute, score; write samples, verdicts and the table to `--out`, and print the table."""
-    from flows.printing import print_table_rows
+    from flows.printing import print_table_rows, read_notes
     from polymlops.data.suites import load_suite
     from polymlops.tracking.tables import read_table
 
@@ -98,7 +98,7 @@ def evaluate_command(request: EvaluateRequest) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         metrics = _evaluate(request, base, adapter, out)
     rows: tuple[TableRow, ...] = read_table(out / "report")
-    summary = {"suite": suite.source, "folder": str(out), "metrics": metrics}
+    summary = {"suite": suite.source, "folder": str(out), "metrics": metrics, "notes": read_notes(out / "report")}
     print_table_rows(rows, summary, request.as_json)
 
 

@@ -18,7 +18,7 @@ from flows.results import DomainResults, GeneralizationResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
-from polymlops.report.json_files import json_ready
+from polymlops.report.json_files import NOTES, json_ready
 from polymlops.tracking.plans import PlannedStage
 from polymlops.tracking.store import tracking_uri
 from polymlops.tracking.tables import TableRow
@@ -32,13 +32,16 @@ def print_results(config: ExperimentConfig, phases: Mapping[str, Phase], as_json
     """The table of each phase's arms, and where to look for the rest."""
     files = {name: _files(phase) for name, phase in phases.items()}
     if as_json:
-        listed = {name: {**canonical(phase), "files": files[name]} for name, phase in phases.items()}
+        listed = {
+            name: {**canonical(phase), "files": files[name], "notes": _notes(phase)} for name, phase in phases.items()
+        }
         _print_json({**listed, "tracking_uri": _uri(config)})
         return
     for name, phase in phases.items():
         for domain in _domains(phase):
             _print_table(_arms_table(domain.table))
             _print_comparisons(domain.folder / "comparisons.json")
+            _print_notes(read_notes(domain.folder))
         for model in getattr(phase, "models", ()):
             click.echo(f"{model.uri}: {', '.join(model.aliases)}")
         for file in files[name]:
@@ -54,6 +57,10 @@ def _domains(phase: Phase) -> list[PhaseResults | DomainResults]:
     return list(phase.domains.values()) if isinstance(phase, GeneralizationResults) else [phase]
 
 
+def _notes(phase: Phase) -> list[str]:
+    return [note for domain in _domains(phase) for note in read_notes(domain.folder)]
+
+
 def _files(phase: Phase) -> list[str]:
     folders = [domain.folder for domain in _domains(phase)]
     if isinstance(phase, GeneralizationResults) and phase.cross_domain is not None:
@@ -67,6 +74,7 @@ def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_js
         _print_json({"table": [row.model_dump() for row in rows], **summary})
         return
     _print_table(_arms_table(rows))
+    _print_notes(summary["notes"])
     for name in ("suite", "folder"):
         click.echo(f"{name}: {summary[name]}")
 
@@ -110,6 +118,17 @@ def _arms_table(rows: Sequence[TableRow]) -> Table:
     for metric in dict.fromkeys(row.metric for row in rows):
         table.add_row(metric, *(str(cells[metric, arm]) if (metric, arm) in cells else "" for arm in arms))
     return table
+
+
+def read_notes(folder: Path) -> list[str]:
+    """What a report says beside its table."""
+    path = folder / NOTES
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(note)
 
 
 def _print_comparisons(path: Path) -> None:

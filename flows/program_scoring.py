@@ -43,7 +43,7 @@ def score_programs_command(request: ScoreRequest) -> None:
     domain = domain_of(config) if request.domain == "candidates" else request.domain
     with tempfile.TemporaryDirectory() as folder:
         judged = Path(folder) / VERDICTS
-        _write(rows.drop_nulls("passed"), judged)
+        _write(rows, judged)
         score_command(replace(request, files=(str(judged),), domain=domain), about)
 
 

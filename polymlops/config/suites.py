@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from polymlops.config.input_files import InputPath
 from polymlops.config.section import Section
 
 PromptFormat = Literal["base", "chat", "turn"]
@@ -44,7 +44,9 @@ class HumanEvalConfig(SuiteSection):
     """HumanEval's 164 problems: a local file, a folder in the Hub's layout, or the Hub at a commit."""
 
     kind: Literal["humaneval"] = "humaneval"
-    path: Path | None = Field(None, description="jsonl, jsonl.gz, or a folder that `datasets` loads; none for the Hub")
+    path: InputPath | None = Field(
+        None, description="jsonl, jsonl.gz, or a folder that `datasets` loads; none for the Hub"
+    )
     hub: HubId = Field("openai/openai_humaneval", description="used where there is no path")
     revision: Revision = Field(HUMANEVAL_REVISION, description="commit of the Hub's repository")
 
@@ -56,7 +58,9 @@ class MbppConfig(SuiteSection):
     variant: Literal["full", "sanitized"] = Field("full", description="974 problems, or the 427 checked by hand")
     split: MbppSplit = Field("test", description="`prompt` holds the few-shot examples of the paper")
     shots: int = Field(3, ge=0, le=3, description="solved examples before a `base` prompt: tasks 2, 3 and 4")
-    path: Path | None = Field(None, description="jsonl or JSON, or a folder that `datasets` loads; none for the Hub")
+    path: InputPath | None = Field(
+        None, description="jsonl or JSON, or a folder that `datasets` loads; none for the Hub"
+    )
     hub: HubId = Field("google-research-datasets/mbpp", description="used where there is no path")
     revision: Revision = Field(MBPP_REVISION, description="commit of the Hub's repository")
 
@@ -65,7 +69,7 @@ class FileSuiteConfig(SuiteSection):
     """Anyone's problems in HumanEval's schema: task_id, prompt, entry_point, canonical_solution, test."""
 
     kind: Literal["file"] = "file"
-    path: Path | None = Field(None, description="jsonl, jsonl.gz, or a folder that `datasets` loads")
+    path: InputPath | None = Field(None, description="jsonl, jsonl.gz, or a folder that `datasets` loads")
     hub: HubId | None = Field(None, description="repository on the Hub; instead of path")
     revision: Revision | None = Field(None, description="its commit")
 

@@ -19,7 +19,9 @@ class CandidateGroup:
 
     `quality_PK` are judgements or, where there are only those, passes as 0 and 1; `judged_by` says which: "quality",
     "passed", or "" without either. Rows are arrays of unequal length, or one array.
-    `selectors_PK` go by their name without `selector_`.
+    `selectors_PK` go by their name without `selector_`. Where a harness could not judge every candidate, `judged_P` of
+    them are judged, and only these are in `passes_P`, `quality_PK` and `selectors_PK`; none stands for all of `n_P`.
+    `reasons` are those of the others, each once.
     """
 
     arm: str
@@ -31,6 +33,8 @@ class CandidateGroup:
     judged_by: str
     selectors_PK: Mapping[str, Rows]
     texts: pl.Series | None
+    judged_P: Ints | None = None
+    reasons: tuple[str, ...] = ()
 
     def texts_by_prompt(self) -> Iterator[list[str]]:
         """Texts of each prompt in order; only one prompt's are strings of Python at a time."""
@@ -53,30 +57,40 @@ def candidate_groups(candidates: Candidates) -> list[CandidateGroup]:
 def _group(arm: str, seed: int, rows: pl.DataFrame) -> CandidateGroup:
     sizes = rows.group_by("prompt_id", maintain_order=True).len()
     n_P = sizes["len"].to_numpy().astype(np.int64)
-    passed = _known(rows, "passed")
-    judged = _known(rows, "quality")
+    known = rows.filter(pl.col("verdict").is_null())
+    unjudged = rows.group_by("prompt_id", maintain_order=True).agg(pl.col("verdict").count())
+    judged_P = n_P - unjudged["verdict"].to_numpy().astype(np.int64)
+    passed = _known(known, "passed")
+    judged = None if rows["quality"].null_count() == len(rows) else _known(known, "quality")
     quality = passed if judged is None else judged
-    selectors = {name: _known(rows, name) for name in rows.columns if name.startswith(SELECTOR)}
+    selectors = {name: _known(known, name) for name in rows.columns if name.startswith(SELECTOR)}
     return CandidateGroup(
         arm,
         seed,
         tuple(sizes["prompt_id"]),
         n_P,
-        None if passed is None else np.add.reduceat(passed, np.cumsum(n_P) - n_P).astype(np.int64),
-        None if quality is None else _by_prompt(quality, n_P),
+        None if passed is None else _sums(passed, judged_P),
+        None if quality is None else _by_prompt(quality, judged_P),
         "" if quality is None else "passed" if judged is None else "quality",
         {
-            name.removeprefix(SELECTOR): _by_prompt(values, n_P)
+            name.removeprefix(SELECTOR): _by_prompt(values, judged_P)
             for name, values in selectors.items()
             if values is not None
         },
         None if rows["text"].null_count() else rows["text"],
+        None if len(known) == len(rows) else judged_P,
+        tuple(rows["reason"].drop_nulls().unique(maintain_order=True)),
     )
 
 
 def _known(rows: pl.DataFrame, name: str) -> Floats | None:
     """A column as numbers; none where the arm lacks it. The reader lets no column through that is half there."""
     return None if rows[name].null_count() else rows[name].cast(pl.Float64).to_numpy()
+
+
+def _sums(values: Floats, n_P: Ints) -> Ints:
+    """Sum of each prompt's values, 0 where it has none."""
+    return np.diff(np.concatenate([[0.0], values.cumsum()])[np.concatenate([[0], n_P.cumsum()])]).astype(np.int64)
 
 
 def _by_prompt(values: Floats, n_P: Ints) -> Rows:

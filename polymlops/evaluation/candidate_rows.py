@@ -12,13 +12,15 @@ from polymlops.errors import InputError
 PROMPT, TEXT = ("prompt_id", "task_id"), ("text", "completion")
 PLAIN = ("arm", "seed", "sample_id", "passed", "quality")
 SELECTOR = "selector_"
+# With them the project's own scores say why a program has no verdict; in other files they mean nothing.
+VERDICT, REASON, HARNESS_ERROR = "verdict", "reason", "harness_error"
 INT64 = 2**63
 SHOWN = 40  # characters of a wrong value in a message
 
 
 def is_used(column: str) -> bool:
     """Whether a column means anything here; all others are ignored."""
-    return column in (*PROMPT, *TEXT, *PLAIN) or (column.startswith(SELECTOR) and column != SELECTOR)
+    return column in (*PROMPT, *TEXT, *PLAIN, VERDICT, REASON) or (column.startswith(SELECTOR) and column != SELECTOR)
 
 
 def missing_columns(columns: Sequence[str], needs_text: bool) -> list[str]:
@@ -40,11 +42,19 @@ def parse_row(row: Mapping[str, Any], needs_text: bool = True) -> dict[str, Any]
         "sample_id": _identifier("sample_id", row),
         "passed": _boolean(row.get("passed")),
         "quality": _number(row, "quality"),
+        **_unjudged(row),
     }
     for column in row:
         if column.startswith(SELECTOR) and column != SELECTOR:
             parsed[column] = _number(row, column)
     return parsed
+
+
+def _unjudged(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Verdict and reason of a program that the harness could not judge; null for every other row."""
+    if row.get(VERDICT) != HARNESS_ERROR or row.get("passed") is not None:
+        return {VERDICT: None, REASON: None}
+    return {VERDICT: HARNESS_ERROR, REASON: str(row.get(REASON) or "no reason given")}
 
 
 def _one_of(row: Mapping[str, Any], names: tuple[str, str], needed: bool = True) -> str:

@@ -31,6 +31,7 @@ class ArmValues:
 
     `n_SP` candidates, 0 where a seed does not answer a prompt; `passes_SP` of them pass, none where nobody judged that.
     `judged_by` is "quality", "passed" or "": what USQ is the mean of. `diversity` names the metrics of text.
+    `judged_SP` candidates have a judgement; none stands for all of `n_SP`.
     """
 
     arm: str
@@ -42,6 +43,12 @@ class ArmValues:
     selectors: tuple[str, ...]
     diversity: tuple[str, ...]
     values_SP: Mapping[str, Floats]
+    judged_SP: Ints | None = None
+
+    @property
+    def counted_SP(self) -> Ints:
+        """Candidates with a judgement: up to so many k, what rests on judgements is defined."""
+        return self.n_SP if self.judged_SP is None else self.judged_SP
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +111,17 @@ def answered_by(groups: Sequence[CandidateGroup]) -> list[ArmValues]:
 
 
 def outcomes_by_prompt(group: CandidateGroup, ks: Sequence[int], pass_hat: bool = False) -> dict[str, Floats]:
-    """Metrics of passes, quality and selectors, name -> (P,)."""
+    """Metrics of passes, quality and selectors, name -> (P,).
+
+    They are means over the k-subsets of the judged candidates, NaN where fewer than k are judged. What a harness could
+    not judge failed for reasons of the machine, so that the judged ones are still independent draws.
+    """
     found: dict[str, Floats] = {}
+    judged_P = group.n_P if group.judged_P is None else group.judged_P
     if group.passes_P is not None:
-        found |= _over_k("pass_at", pass_at_k(group.n_P, group.passes_P, ks), ks)
+        found |= _over_k("pass_at", pass_at_k(judged_P, group.passes_P, ks), ks)
     if group.passes_P is not None and pass_hat:
-        found |= _over_k("pass_hat_at", pass_hat_k(group.n_P, group.passes_P, ks), ks)
+        found |= _over_k("pass_hat_at", pass_hat_k(judged_P, group.passes_P, ks), ks)
     if group.quality_PK is None:
         return found
     if group.judged_by == "quality":
@@ -150,7 +162,15 @@ def pool_seeds(scored: Sequence[ScoredGroup]) -> ArmValues:
         tuple(groups[0].selectors_PK) if groups[0].judged_by else (),
         tuple(scored[0][2]),
         {name: spread([part[name] for part in parts], np.nan) for name in parts[0]},
+        judged_SP=_judged(groups, spread),
     )
+
+
+def _judged(groups: Sequence[CandidateGroup], spread: Callable[[list[Ints], float], Floats]) -> Ints | None:
+    if all(group.judged_P is None for group in groups):
+        return None
+    judged = [group.n_P if group.judged_P is None else group.judged_P for group in groups]
+    return spread(judged, 0).astype(np.int64)
 
 
 def _check_alike(scored: Sequence[ScoredGroup]) -> None:

@@ -22,7 +22,10 @@ SCHEMA = {
     "text": pl.String,
     "passed": pl.Boolean,
     "quality": pl.Float64,
+    "verdict": pl.String,
+    "reason": pl.String,
 }
+JUDGEMENTS = ("passed", "quality")
 KEY = ("arm", "seed", "prompt_id", "sample_id")
 MAX_FAULTS = 10
 UNTRAINED_SEED = 0
@@ -32,8 +35,9 @@ UNTRAINED_SEED = 0
 class Candidates:
     """One row a candidate, ordered by arm, seed and prompt.
 
-    `text`, `passed` and `quality` are null for an arm that has none; `seed` is 0 where no file names one. `ignored` are
-    the columns that mean nothing here.
+    `text`, `passed` and `quality` are null for an arm that has none; `seed` is 0 where no file names one. `verdict` and
+    `reason` are null but where a harness could not judge a candidate: `passed` and `quality` are null there, and only
+    there in an arm that has them. `ignored` are the columns that mean nothing here.
     """
 
     frame: pl.DataFrame
@@ -164,8 +168,9 @@ def _check_whole(frame: pl.DataFrame, paths: Sequence[Path], faults: Faults) -> 
 
 
 def _check_partial(rows: pl.DataFrame, name: str, paths: Path | Sequence[Path], faults: Faults, whose: str) -> None:
-    missing = rows.filter(pl.col(name).is_null())
-    if missing.is_empty() or len(missing) == len(rows):
+    excused = pl.col("verdict").is_not_null() if name in JUDGEMENTS else pl.lit(False)
+    missing = rows.filter(pl.col(name).is_null() & ~excused)
+    if missing.is_empty() or rows[name].null_count() == len(rows):
         return
     first = missing.row(0, named=True)
     path = paths if isinstance(paths, Path) else paths[first["file"]]

@@ -20,7 +20,8 @@ from polymlops.data.suites import load_suite
 from polymlops.evaluation.program_diversity import algorithm_labels, diversity_table
 from polymlops.evaluation.program_runs import Answer, run_answers
 from polymlops.evaluation.sandbox import SandboxPool
-from polymlops.metrics.pass_at_k import pass_at_k_curve
+from polymlops.metrics.arrays import Floats
+from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
 from polymlops.records import Job
 
@@ -60,14 +61,15 @@ def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job) -> dict[st
 
 
 def code_metrics(scores: pl.DataFrame, diversity: pl.DataFrame, ks: tuple[int, ...]) -> dict[str, float]:
-    """Means over problems; pass@k is NaN where a problem has fewer than k judged candidates."""
+    """Means over problems. What needs verdicts is over the judged candidates of a problem and, at k, over the problems
+    with k of them; `undefined_at_k` counts the others, where there are any.
+    """
+    judged_P = scores.group_by("prompt_id", maintain_order=True).agg(pl.col("passed").count())["passed"].to_numpy()
     metrics = {f"pass_at_{k}": value for k, value in code_curve(scores, max(ks)).items() if k in ks}
-    grouped = scores.group_by("prompt_id", maintain_order=True).agg("intent", "passed")
-    intents, passed = grouped["intent"].to_list(), grouped["passed"].to_list()
-    everything = [[True] * len(row) for row in passed]
-    for name, counted in (("distinct_algorithms", everything), ("distinct_passing_algorithms", passed)):
-        rows = [_distinct(*pair, ks) for pair in zip(intents, counted, strict=True)]
-        metrics |= {f"{name}_at_{k}": float(np.mean(row)) for k, row in zip(ks, zip(*rows, strict=True), strict=True)}
+    for name, rows in (("distinct_algorithms", scores), ("distinct_passing_algorithms", scores.drop_nulls("passed"))):
+        counted = pl.lit(True) if rows is scores else pl.col("passed")
+        metrics |= {f"{name}_at_{k}": value for k, value in zip(ks, _distinct(rows, counted, ks), strict=True)}
+    metrics |= {f"undefined_at_{k}": float((judged_P < k).sum()) for k in ks if (judged_P < k).any()}
     metrics["well_formed"] = float(scores["well_formed"].cast(pl.Float64).mean())  # type: ignore[arg-type]
     for name in diversity.columns[1:]:
         mean = diversity[name].cast(pl.Float64).mean()
@@ -80,11 +82,15 @@ def code_metrics(scores: pl.DataFrame, diversity: pl.DataFrame, ks: tuple[int, .
 
 
 def code_curve(scores: pl.DataFrame, n: int) -> dict[int, float]:
-    """Pass@k for k = 1..n, the mean over problems; what the harness could not judge is no sample."""
+    """Pass@k for k = 1..n, the mean over the problems with k judged candidates; NaN without one.
+
+    What the harness could not judge is no sample: that says nothing about the program, so the others are as before.
+    """
     counts = scores.group_by("prompt_id", maintain_order=True).agg(
         pl.col("passed").count().alias("judged"), pl.col("passed").sum().alias("right")
     )
-    return pass_at_k_curve(counts["judged"].to_numpy(), counts["right"].to_numpy(), range(1, n + 1))
+    values_PM = pass_at_k(counts["judged"].to_numpy(), counts["right"].to_numpy(), np.arange(1, n + 1))
+    return dict(zip(range(1, n + 1), _means(values_PM), strict=True))
 
 
 def _run_shards(scoring: CodeScoring, suite: Suite, frame: pl.DataFrame, job: Job) -> pl.DataFrame:
@@ -124,7 +130,16 @@ def _scores(frame: pl.DataFrame, runs: pl.DataFrame, threshold: float) -> pl.Dat
     return joined.select(*first, *(name for name in joined.columns if name not in first))
 
 
-def _distinct(intents: list[str | None], counted: list[bool | None], ks: tuple[int, ...]) -> list[float]:
-    """Expected distinct algorithms among k of a problem's candidates; those without a label or a count add none."""
-    counts = [bool(label) and bool(right) for label, right in zip(intents, counted, strict=True)]
-    return [float(value) for value in distinct_at_k([[label or "" for label in intents]], ks, [counts])[0]]
+def _distinct(rows: pl.DataFrame, counted: pl.Expr, ks: tuple[int, ...]) -> list[float]:
+    """Mean of the expected distinct algorithms among k of a problem's candidates; those without a label add none."""
+    grouped = rows.group_by("prompt_id", maintain_order=True).agg(
+        pl.col("intent").fill_null(""), (pl.col("intent").is_not_null() & counted).alias("counted")
+    )
+    values_PM = [distinct_at_k([labels], ks, [counts])[0] for _, labels, counts in grouped.iter_rows()]
+    return _means(np.array(values_PM).reshape(-1, len(ks)))
+
+
+def _means(values_PM: Floats) -> list[float]:
+    """Mean of each column over the problems where it is defined, NaN without one."""
+    defined = [values_P[~np.isnan(values_P)] for values_P in values_PM.T]
+    return [float(values_P.mean()) if len(values_P) else math.nan for values_P in defined]

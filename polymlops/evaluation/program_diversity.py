@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,8 @@ def diversity_table(runs: pl.DataFrame, threshold: float, workers: int = 1) -> p
 
     ast_diversity        mean normalised tree edit distance over all pairs that parse, names and constants left out
     ast_diversity_kept   the same with names and constants; both also `_passing`, over passing programs only
-    algorithms           clusters among those that parse; also `_passing`
+    algorithms           clusters among those that parse; also `_passing`, null where a program could not be judged:
+                         fewer programs have fewer algorithms, which a mean distance does not suffer from
     unique_share         different texts of programs among the candidates
     """
     problems = problem_samples(runs)
@@ -34,7 +36,10 @@ def diversity_table(runs: pl.DataFrame, threshold: float, workers: int = 1) -> p
         code_diversities(problems, DiversityRule(reading=reading, threshold=threshold), _workers(problems, workers))
         for reading in ("canonical", "kept")
     )
+    unjudged = set(runs.filter(pl.col("passed").is_null())["prompt_id"])
     rows = [_row(*row) for row in zip(problems, canonical, kept, strict=True)]
+    for row in rows:
+        row["algorithms_passing"] = math.nan if row["prompt_id"] in unjudged else row["algorithms_passing"]
     return pl.DataFrame(rows, infer_schema_length=None).fill_nan(None)
 
 

@@ -19,11 +19,11 @@ from polymlops.figures.dynamics import Trajectory, dynamics_figure
 from polymlops.figures.frontier import DIVERSITY, QUALITY, Axis, FrontierPoint, front_shares, frontier_figure
 from polymlops.figures.saving import save_figure
 from polymlops.metrics.collapse_point import collapse_point
-from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.records import Estimate, Job
 from polymlops.report.comparisons import Comparison, compare, comparison_pairs
 from polymlops.report.estimates import PooledArm, estimate_means, joint_draws
-from polymlops.report.json_files import write_json
+from polymlops.report.json_files import NOTES, write_json
+from polymlops.report.score_notes import unjudged_note
 from polymlops.report.scores import ArmScores, better, check_comparable, metrics_by_prompt, read_scores
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def write_core_results(
 
     `scores` and `adapters` map "arm/seed" to folders: scores.parquet and diversity.parquet of a sample set,
     dynamics.json of an adapter. Without any measured dynamics there is no diversity_trajectory_plot, without
-    adapters no dynamics_data.json either, and no pareto_frontier where no arm has values on both axes. Returns
+    adapters no dynamics_data.json either, and no pareto_frontier where no arm has values on both axes; notes.json is
+    there where candidates could not be judged. Returns
     `<domain>/<arm>/<metric>` and `<domain>/<arm>_minus_<reference>/<metric>`, each also with `_low` and `_high`, and
     `<domain>/<arm>/on_pareto_front`, the share of the resamples in which the arm is there.
 
@@ -69,6 +70,9 @@ def write_core_results(
     scores; ArtifactError where a file is missing.
     """
     arms = _read_arms(spec, scores)
+    notes = unjudged_notes([run for runs in arms.values() for run in runs])
+    if notes:
+        write_json(job.output / NOTES, notes)
     pooled = {arm: _pool(runs, spec.ks, layout) for arm, runs in arms.items()}
     trajectories = _read_trajectories(spec, adapters)
     if adapters:
@@ -121,16 +125,30 @@ def _comparisons(spec: ReportSpec, pooled: Mapping[str, PooledArm], layout: Layo
 
 def _write_curves(spec: ReportSpec, arms: Mapping[str, Sequence[ArmScores]], folder: Path) -> None:
     ks = np.arange(1, next(iter(arms.values()))[0].n + 1)
+    # A curve is of the same prompts at every k: of those whose candidates are all judged.
     values_SPM = {
-        arm: np.stack([pass_at_k(run.n, run.passed_PK.sum(axis=1), ks) for run in runs]) for arm, runs in arms.items()
+        arm: np.stack([np.where(run.all_judged_P[:, None], run.pass_at_k(ks), np.nan) for run in runs])
+        for arm, runs in arms.items()
     }
     draws = joint_draws(values_SPM, np.random.default_rng([spec.seed, 2]), spec.resamples)
     curves = []
     for arm, array_SPM in values_SPM.items():
+        if np.isnan(array_SPM).any(axis=(0, 2)).all():
+            continue  # not one prompt without a harness error
         points = dict(zip(ks.tolist(), estimate_means(array_SPM, draws[arm]), strict=True))
         collapse = collapse_point({k: point.value for k, point in points.items()})
         curves.append(Curve(arm, "pass@k", points, collapse.k))
-    save_figure(curves_figure(curves), folder, "pass_at_k")
+    if curves:
+        save_figure(curves_figure(curves), folder, "pass_at_k")
+
+
+def unjudged_notes(runs: Sequence[ArmScores]) -> list[str]:
+    """One sentence for each run with candidates that the harness could not judge: how many, and why."""
+    return [
+        f"{run.label}: {unjudged_note(int((~run.judged_PK).sum()), int((~run.all_judged_P).sum()), run.reasons)}"
+        for run in runs
+        if not run.judged_PK.all()
+    ]
 
 
 def _write_frontier(

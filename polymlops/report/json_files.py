@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+NOTES = "notes.json"  # of a report: what must be said beside its table, a list of sentences
+
 
 def json_ready(value: Any) -> Any:
     """The value with null for what JSON lacks: NaN, and the infinite end of an interval."""

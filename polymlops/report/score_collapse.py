@@ -17,7 +17,7 @@ CURVES = 2**22  # values of resampled curves held at once, 32 MB
 
 @dataclass(frozen=True, slots=True)
 class ArmCollapse:
-    """Collapse point over the prompts that every seed answers; `n` is their smallest number of candidates."""
+    """Collapse point over the prompts that every seed answers, all candidates judged; `n` is their smallest number."""
 
     point: CollapsePoint
     prompts: int
@@ -27,9 +27,11 @@ class ArmCollapse:
 def arm_collapse(arm: ArmValues, threshold: float, rng: np.random.Generator, resamples: int) -> ArmCollapse | None:
     """Where the dense pass@k curve flattens; none where nobody judged passes, or no prompt is answered by every seed.
 
+    Prompts of which a candidate could not be judged are left out: every point of a curve is of the same prompts.
+
     Raises: MetricError for a threshold that is not positive.
     """
-    answered_P = (arm.n_SP > 0).all(axis=0)
+    answered_P = ((arm.n_SP > 0) & (arm.counted_SP == arm.n_SP)).all(axis=0)
     if arm.passes_SP is None or not answered_P.any():
         return None
     n_SP, passes_SP = arm.n_SP[:, answered_P], arm.passes_SP[:, answered_P]

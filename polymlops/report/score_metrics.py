@@ -45,7 +45,7 @@ def columns_of(arm: ArmValues, ks: Sequence[int]) -> dict[str, Floats]:
     columns = dict(arm.values_SP)
     first = [name for name in ("pass_at_1", "quality") if name in columns]
     for k in ks:
-        has_k_SP = arm.n_SP >= k
+        has_k_SP = arm.counted_SP >= k
         columns |= {restricted(name, k): np.where(has_k_SP, columns[name], np.nan) for name in first}
     return columns
 

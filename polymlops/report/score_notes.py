@@ -42,6 +42,8 @@ def _without_value(metric: str) -> str:
 def _needs(metric: str) -> str:
     """What a prompt must have for the metric."""
     base, _, k = metric.rpartition("_at_")
+    if metric == "quality":
+        return "it needs a judged candidate"
     if metric.startswith("rarefied_distinct"):
         return f"it needs {k} bigrams"
     if base:
@@ -77,6 +79,8 @@ def _arm_notes(arm: ArmValues, groups: Sequence[CandidateGroup]) -> Iterator[str
         yield f"{int((arm.n_SP == 0).any(axis=0).sum())} prompts lack an answer of some seed: they are not counted"
     if len(arm.seeds) == 1:
         yield "with one seed, intervals speak of new prompts, not of another training run"
+    for group in groups:
+        yield from _unjudged(group)
     yield from _absent(arm)
     for name in groups[0].selectors_PK:
         if all(_is_constant(group, name) for group in groups):
@@ -84,6 +88,21 @@ def _arm_notes(arm: ArmValues, groups: Sequence[CandidateGroup]) -> Iterator[str
     first = arm.values_SP.get("pass_at_1")
     if first is not None and np.nanmean(first) > SATURATED:
         yield f"pass@1 is above {SATURATED}: saturated, pass@k cannot tell arms apart"
+
+
+def _unjudged(group: CandidateGroup) -> Iterator[str]:
+    if group.judged_P is not None:
+        lacking_P = group.n_P - group.judged_P
+        yield unjudged_note(int(lacking_P.sum()), int((lacking_P > 0).sum()), group.reasons)
+
+
+def unjudged_note(candidates: int, prompts: int, reasons: Sequence[str]) -> str:
+    """What is said of candidates that the harness could not judge, with the reasons that it gave."""
+    given = _listed([reason or "no reason given" for reason in dict.fromkeys(reasons)])
+    return (
+        f"{candidates} candidates, of {prompts} prompts, without a verdict (harness error: {given}): pass@k and what "
+        "else needs verdicts are over the judged ones, undefined for a prompt with fewer than k"
+    )
 
 
 def _absent(arm: ArmValues) -> Iterator[str]:
@@ -101,7 +120,8 @@ def _absent(arm: ArmValues) -> Iterator[str]:
 
 def _is_constant(group: CandidateGroup, selector: str) -> bool:
     found = blocks(group.selectors_PK[selector], "selector_PK")
-    return all(bool((block.values_BK.min(axis=1) == block.values_BK.max(axis=1)).all()) for block in found)
+    filled = [block.values_BK for block in found if block.values_BK.shape[1]]  # nobody judged the other prompts
+    return all(bool((values_BK.min(axis=1) == values_BK.max(axis=1)).all()) for values_BK in filled)
 
 
 def _sizes(arm: ArmValues) -> tuple[int, int]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from polymlops.errors import ArtifactError, MetricError
-from polymlops.metrics.arrays import Floats
+from polymlops.evaluation.candidate_rows import HARNESS_ERROR
+from polymlops.metrics.arrays import Floats, Ints, Rows
 from polymlops.metrics.pass_at_k import max_at_k, pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
 from polymlops.metrics.user_selection import usq_at_k
@@ -35,7 +37,8 @@ class ArmScores:
     """Scores of n candidates for each of P prompts, which are in the order of their ids.
 
     `intents_PK` is "" where a candidate has no intent. `diversity` holds one value a prompt for each metric, NaN where
-    it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name.
+    it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name. A program that the
+    harness could not judge is not in `judged_PK`; its quality is NaN and it has not passed. `reasons` say why.
     """
 
     arm: str
@@ -46,7 +49,9 @@ class ArmScores:
     intents_PK: NDArray[np.str_]
     well_formed_PK: NDArray[np.bool_]
     diversity: Mapping[str, Floats]
-    selectors_PK: Mapping[str, Floats] = field(default_factory=dict)
+    selectors_PK: Mapping[str, Floats]
+    judged_PK: NDArray[np.bool_]
+    reasons: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -58,12 +63,31 @@ class ArmScores:
         """How the arm and seed are called in messages and mappings."""
         return f"{self.arm}/{self.seed}"
 
+    @property
+    def all_judged_P(self) -> NDArray[np.bool_]:
+        """Prompts of which every candidate is judged."""
+        return np.asarray(self.judged_PK.all(axis=1))
+
+    def judged_rows(self, values_PK: NDArray[Any]) -> Rows:
+        """Values of the judged candidates; prompts may differ in their number."""
+        if self.judged_PK.all():
+            return values_PK
+        return [values_K[judged_K] for values_K, judged_K in zip(values_PK, self.judged_PK, strict=True)]
+
+    def pass_at_k(self, k: int | Ints) -> Floats:
+        """Pass@k of each prompt over its judged candidates, NaN where there are fewer than k.
+
+        A harness error says nothing about the program: the judged candidates are independent draws as before, and the
+        estimate from them is unbiased. Fewer than k of them have no such estimate.
+        """
+        return pass_at_k(self.judged_PK.sum(axis=1), self.passed_PK.sum(axis=1), k)
+
 
 def read_scores(label: str, folder: Path) -> ArmScores:
     """Read the scores that a mapping calls "arm/seed" from scores.parquet and diversity.parquet.
 
     Raises: ArtifactError where a file is missing or belongs to another arm; MetricError where prompts differ in their
-    number of candidates, or a candidate is unscored.
+    number of candidates, or a candidate is unscored for another reason than a harness error.
     """
     rows = _read(folder / "scores.parquet", label).sort("prompt_id", "sample_id")
     found = {f"{arm}/{seed}" for arm, seed in rows.select("arm", "seed").unique().iter_rows()}
@@ -72,7 +96,8 @@ def read_scores(label: str, folder: Path) -> ArmScores:
     sizes = rows.group_by("prompt_id").len().sort("prompt_id")
     n = int(sizes["len"].max())  # type: ignore[arg-type]  # a length is a number
     _refuse(sizes.filter(pl.col("len") < n)["prompt_id"], f"{label}: fewer than {n} candidates for")
-    unscored = rows.filter(pl.any_horizontal(pl.col("passed", "quality", "well_formed").is_null()))
+    unjudged = unjudged_rows(rows)
+    unscored = rows.filter(pl.any_horizontal(pl.col("passed", "quality", "well_formed").is_null()) & ~unjudged)
     _refuse(unscored["prompt_id"].unique(), f"{label}: a candidate without a score for")
     arm, _, seed = label.rpartition("/")
     prompts = tuple(sizes["prompt_id"])
@@ -80,8 +105,8 @@ def read_scores(label: str, folder: Path) -> ArmScores:
         arm,
         int(seed),
         prompts,
-        rows["passed"].to_numpy().reshape(-1, n),
-        rows["quality"].to_numpy().astype(np.float64).reshape(-1, n),
+        rows["passed"].fill_null(False).to_numpy().reshape(-1, n),
+        rows["quality"].cast(pl.Float64).fill_null(float("nan")).to_numpy().reshape(-1, n),
         rows["intent"].fill_null("").to_numpy().astype(np.str_).reshape(-1, n),
         rows["well_formed"].to_numpy().reshape(-1, n),
         _read_diversity(folder, label, prompts),
@@ -90,6 +115,37 @@ def read_scores(label: str, folder: Path) -> ArmScores:
             for name in rows.columns
             if name.startswith(SELECTOR)
         },
+        ~unjudged.to_numpy().reshape(-1, n),
+        _reasons(rows.filter(unjudged)),
+    )
+
+
+def unjudged_rows(rows: pl.DataFrame) -> pl.Series:
+    """Which rows of scores.parquet are of programs that the harness could not judge."""
+    if "verdict" not in rows.columns:
+        return pl.repeat(False, len(rows), eager=True)
+    return rows.select((pl.col("verdict") == HARNESS_ERROR).fill_null(False))["verdict"]
+
+
+def only_judged(scores: ArmScores) -> ArmScores:
+    """The prompts of which every candidate is judged: what compares many k, or fits them, needs the same at each.
+
+    Raises: MetricError where there is none.
+    """
+    kept_P = scores.all_judged_P
+    if not kept_P.any():
+        raise MetricError(f"{scores.label}: no prompt of which every candidate is judged: score it again")
+    return replace(
+        scores,
+        prompts=tuple(prompt for prompt, kept in zip(scores.prompts, kept_P, strict=True) if kept),
+        diversity={name: values_P[kept_P] for name, values_P in scores.diversity.items()},
+        selectors_PK={name: values_PK[kept_P] for name, values_PK in scores.selectors_PK.items()},
+        passed_PK=scores.passed_PK[kept_P],
+        quality_PK=scores.quality_PK[kept_P],
+        intents_PK=scores.intents_PK[kept_P],
+        well_formed_PK=scores.well_formed_PK[kept_P],
+        judged_PK=scores.judged_PK[kept_P],
+        reasons=(),
     )
 
 
@@ -107,24 +163,29 @@ def check_comparable(scores: Sequence[ArmScores]) -> None:
 
 
 def metrics_by_prompt(scores: ArmScores, ks: Iterable[int]) -> dict[str, Floats]:
-    """Every metric of the table, name -> one value a prompt (P,), NaN where it is undefined."""
+    """Every metric of the table, name -> one value a prompt (P,), NaN where it is undefined.
+
+    What needs verdicts is over the judged candidates, NaN where they are fewer than its k; the rest is over all.
+    """
     shown = min(SHOWN, scores.n)
+    judged = scores.judged_rows
     has_intent_PK = scores.intents_PK != ""
+    quality = judged(scores.quality_PK)
     intents = {
         f"distinct_intents_at_{k}": distinct_at_k(scores.intents_PK, k, has_intent_PK)
         for k in sorted({shown, scores.n})
     }
-    gated = distinct_at_k(scores.intents_PK, shown, has_intent_PK & scores.passed_PK)
+    gated = distinct_at_k(judged(scores.intents_PK), shown, judged(has_intent_PK & scores.passed_PK))
     return (
-        {f"pass_at_{k}": pass_at_k(scores.n, scores.passed_PK.sum(axis=1), k) for k in ks}
-        | {"quality": scores.quality_PK.mean(axis=1)}
+        {f"pass_at_{k}": scores.pass_at_k(k) for k in ks}
+        | {"quality": max_at_k(quality, 1)}
         | intents
         | {f"distinct_passing_intents_at_{shown}": gated}
         | {
-            f"usq_{name}_at_{shown}": usq_at_k(scores.quality_PK, selector_PK, shown)
+            f"usq_{name}_at_{shown}": usq_at_k(quality, judged(selector_PK), shown)
             for name, selector_PK in scores.selectors_PK.items()
         }
-        | {f"quality_max_at_{shown}": max_at_k(scores.quality_PK, shown)}
+        | {f"quality_max_at_{shown}": max_at_k(quality, shown)}
         | dict(scores.diversity)
         | {"well_formed": scores.well_formed_PK.mean(axis=1)}
     )
@@ -133,6 +194,11 @@ def metrics_by_prompt(scores: ArmScores, ks: Iterable[int]) -> dict[str, Floats]
 def better(metric: str) -> str:
     """Which direction of a metric is better (for diversity: more diverse)."""
     return "lower" if metric in LOWER_IS_BETTER else "higher"
+
+
+def _reasons(unjudged: pl.DataFrame) -> tuple[str, ...]:
+    known = "reason" in unjudged.columns
+    return tuple(unjudged["reason"].fill_null("").unique(maintain_order=True)) if known else ()
 
 
 def _read(path: Path, label: str) -> pl.DataFrame:

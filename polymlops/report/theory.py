@@ -31,7 +31,7 @@ from polymlops.metrics.statistics import bootstrap_mean
 from polymlops.records import Estimate, Job
 from polymlops.report.analysis_files import by_arm, split_label, write_table
 from polymlops.report.json_files import write_json
-from polymlops.report.scores import ArmScores, read_scores
+from polymlops.report.scores import ArmScores, only_judged, read_scores
 
 # The selector whose prediction is drawn, the first that there is; the table has all.
 DRAWN = ("reward", "logprob")
@@ -57,7 +57,8 @@ def check_theory(
     laws = {label: law for label, folder in adapters.items() if (law := _law(label, folder)) is not None}
     for index, label in enumerate(f"{arm}/{seed}" for arm, seeds in arms.items() for seed in seeds):
         arm, seed = split_label(label)
-        shown, table = _of_scores(spec, read_scores(label, scores[label]), np.random.default_rng([spec.seed, index]))
+        judged = only_judged(read_scores(label, scores[label]))
+        shown, table = _of_scores(spec, judged, np.random.default_rng([spec.seed, index]))
         rows += [{"arm": arm, "seed": seed, **row} for row in table]
         drawn.setdefault(arm, shown)
     for label, law in laws.items():

@@ -129,6 +129,7 @@ def test_what_the_harness_could_not_judge_is_no_sample():
     metrics = code_metrics(scores, diversity, (1,))
     assert metrics["harness_errors"] == 4
     assert metrics["verdict_harness_error"] == 4
-    assert math.isnan(metrics["pass_at_1"]), "q has no sample at all: undefined, not 0"
+    assert (metrics["pass_at_1"], metrics["undefined_at_1"]) == (0.5, 1), "q has no sample: left out and counted, not 0"
+    assert math.isnan(code_metrics(scores.tail(3), diversity, (1,))["pass_at_1"])
     assert code_curve(scores.head(3), 2) == {1: 0.5, 2: 1.0}
     assert metrics["ast_diversity"] == 0.5

@@ -36,7 +36,7 @@ def test_undefined_is_null_and_the_unjudged_do_not_pass():
     first, second = table.iter_rows(named=True)
     assert first["ast_diversity"] > 0
     assert first["ast_diversity_passing"] is None
-    assert first["algorithms_passing"] == 1
+    assert first["algorithms_passing"] is None, "there might have been two"
     assert second["ast_diversity"] is None
     assert (second["algorithms"], second["unique_share"]) == (0, 0.5)
 

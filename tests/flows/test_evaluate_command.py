@@ -33,6 +33,7 @@ def test_a_model_is_evaluated_and_its_files_lie_in_the_folder(small_base, tmp_pa
     printed = json.loads(done.stdout)
     assert {row["metric"] for row in printed["table"]} >= {"pass_at_1", "pass_at_2", "ast_diversity"}
     assert "code_world/pass_at_1" in printed["metrics"]
+    assert printed["notes"] == []
     assert pl.read_parquet(out / "scores" / "scores.parquet").height == 6
     assert pl.read_parquet(out / "samples" / "samples.parquet").height == 6
     assert not (out / "unfinished").exists()

@@ -56,6 +56,24 @@ def test_without_two_programs_that_parse_there_is_a_table_and_no_frontier(tmp_pa
     assert metrics["code_world/code_max/pass_at_1"] == pytest.approx(1 / 2)
 
 
+def test_where_nothing_could_be_judged_there_is_a_table_and_no_curve(tmp_path):
+    folder = write(tmp_path / "zero_shot", "zero_shot", 2)
+    rows = pl.read_parquet(folder / "scores.parquet").with_columns(
+        pl.lit("harness_error").alias("verdict"),
+        pl.lit(None, pl.Boolean).alias("passed"),
+        pl.lit(None, pl.Float64).alias("quality"),
+    )
+    rows.write_parquet(folder / "scores.parquet")
+    output = tmp_path / "report"
+    output.mkdir()
+    spec = ReportSpec(arms=("zero_shot",), domain="code_world", ks=(1, 2), resamples=200)
+    write_code_results(spec, {"zero_shot/0": folder}, Job(output, output, lambda metrics, step: None))
+    table = {row["metric"]: row for row in json.loads((output / "table.json").read_text())}
+    assert (table["pass_at_1"]["value"], table["pass_at_1"]["undefined"]) == (None, PROBLEMS)
+    assert table["distinct_algorithms_at_4"]["value"] == 2
+    assert not (output / "pass_at_k.pdf").exists()
+
+
 def test_arms_trained_on_programs_stand_beside_their_start_and_the_plain_objective():
     assert code_pairs(ARMS) == [("code_mean", "zero_shot"), ("code_max", "zero_shot"), ("code_max", "code_mean")]
     assert code_pairs(("few_shot", "baseline", "polychromic")) == [
