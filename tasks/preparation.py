@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prefect.client.schemas.objects import State
 
-from polymlops.config.schema import BaseModelConfig, DataConfig
+from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig, GivenModelConfig
+from polymlops.config.schema import DataConfig
 from polymlops.records import Job
 from polymlops.refs import DatasetRef, ModelRef
 from polymlops.tracking.stages import Stage
@@ -28,11 +29,28 @@ def prepare_dataset(runner: StageRunner, spec: DataConfig) -> State[DatasetRef]:
 
 @stage_task("build_base_model")
 def build_base_model(runner: StageRunner, spec: BaseModelConfig, dataset: DatasetRef) -> State[ModelRef]:
-    """Pretrain the embedded base model."""
+    """Pretrain the embedded base model, or take another as it is."""
+    stage = _pretraining(spec, dataset) if isinstance(spec, EmbeddedModelConfig) else _taking(spec, dataset)
+    return as_state(runner.run(stage))
 
+
+def _pretraining(spec: EmbeddedModelConfig, dataset: DatasetRef) -> Stage[ModelRef]:
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
         from polymlops.training import pretraining
 
         return pretraining.build_base_model(spec, inputs["dataset"], job)
 
-    return as_state(runner.run(Stage("build_base_model", spec, ModelRef, work, {"dataset": dataset})))
+    return Stage("build_base_model", spec, ModelRef, work, {"dataset": dataset})
+
+
+def _taking(config: GivenModelConfig, dataset: DatasetRef) -> Stage[ModelRef]:
+    from polymlops.training.given_base import given_model_spec
+
+    spec = given_model_spec(config)
+
+    def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
+        from polymlops.training import given_base
+
+        return given_base.take_base_model(spec, inputs["dataset"], job)
+
+    return Stage("take_base_model", spec, ModelRef, work, {"dataset": dataset})

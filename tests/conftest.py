@@ -71,10 +71,10 @@ def small_dataset(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_base(tmp_path_factory, small_dataset) -> Path:
     """A base model that was hardly trained, with its tokenizer and encoder: right in shape, not in what it says."""
-    from polymlops.config.schema import BaseModelConfig
+    from polymlops.config.base_models import EmbeddedModelConfig
     from polymlops.training.pretraining import build_base_model
 
-    config = BaseModelConfig(
+    config = EmbeddedModelConfig(
         hidden=32,
         layers=2,
         heads=2,
@@ -89,3 +89,19 @@ def small_base(tmp_path_factory, small_dataset) -> Path:
     job = _job(tmp_path_factory.mktemp("base"))
     build_base_model(config, small_dataset, job)
     return job.output
+
+
+@pytest.fixture(scope="session")
+def qwen3_folder(tmp_path_factory) -> Path:
+    """A random chat model of Qwen3's architecture in a folder."""
+    from given_models import save_qwen3
+
+    return save_qwen3(tmp_path_factory.mktemp("given") / "qwen3")
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory) -> Path:
+    """A random Llama in a folder, which only continues text."""
+    from given_models import save_llama
+
+    return save_llama(tmp_path_factory.mktemp("given") / "llama")

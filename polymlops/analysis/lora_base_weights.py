@@ -12,6 +12,7 @@ from polymlops.analysis.lora_adapters import LoraModule
 from polymlops.analysis.lora_tensors import FolderTensors, open_folder
 from polymlops.errors import InputError
 from polymlops.metrics.arrays import Floats
+from polymlops.models.references import model_folder
 
 OUTPUT, EMBEDDINGS = "lm_head", "embed_tokens"
 
@@ -55,6 +56,7 @@ class BaseWeights:
 
 def open_base(folder: Path) -> BaseWeights:
     """The weights of a base model's folder. Raises InputError where it holds no safetensors weights."""
+    folder = model_folder(folder)
     about = folder / "config.json"
     tied = about.is_file() and bool(json.loads(about.read_text()).get("tie_word_embeddings"))
     return BaseWeights(folder, open_folder(folder, "model"), tied)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig
 from polymlops.config.coding import CodeConfig, CodeGRPOConfig
 from polymlops.config.creative import CreativeConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
@@ -80,26 +81,6 @@ class DataConfig(Section):
         if self.min_characters > self.max_characters:
             raise ValueError(f"min_characters {self.min_characters} is above max_characters {self.max_characters}")
         return self
-
-
-class BaseModelConfig(Section):
-    """The embedded base model: a Qwen3 decoder pretrained on the world's corpus."""
-
-    kind: Literal["embedded"] = "embedded"
-    vocabulary: int = Field(1024, ge=300, description="BPE tokens, special ones included")
-    hidden: int = Field(128, ge=16, description="width of the residual stream; a multiple of heads")
-    layers: int = Field(4, ge=1)
-    heads: int = Field(4, ge=1, description="query heads; half as many key-value heads")
-    context: int = Field(256, ge=64, description="tokens")
-    documents: int = Field(12000, ge=100, description="documents of the pretraining corpus")
-    steps: int = Field(300, ge=1, description="optimizer steps")
-    batch: int = Field(16, ge=1, description="packed sequences a step")
-    learning_rate: float = Field(3e-3, gt=0)
-    seed: int = Field(0, ge=0)
-    min_well_formed: float = Field(0.95, ge=0, le=1, description="least share of few-shot replies that must parse")
-    program_pass_range: tuple[float, float] = Field(
-        (0.1, 0.9), description="pass@1 on the tiny programs must lie within"
-    )
 
 
 class LoraConfig(Section):
@@ -193,7 +174,7 @@ class ExperimentConfig(Section):
         ("zero_shot", "few_shot", "baseline", "polychromic", "baseline_grpo", "polychromic_grpo"), min_length=1
     )
     data: DataConfig = DataConfig()
-    base_model: BaseModelConfig = BaseModelConfig()
+    base_model: BaseModelConfig = EmbeddedModelConfig()
     lora: LoraConfig = LoraConfig()
     sft: SFTConfig = SFTConfig()
     polychromic: PolychromicConfig = PolychromicConfig()

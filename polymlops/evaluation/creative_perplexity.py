@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polymlops.data.prompts import chat
 from polymlops.generation.decoding import end_tokens
-from polymlops.generation.encoding import encode_chat
+from polymlops.generation.encoding import encode_answer, encode_chat
 from polymlops.models.loading import load_base, load_tokenizer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def base_likelihoods(base: Path, texts: Sequence[Text]) -> list[Likelihood]:
 def _encode(tokenizer: Any, text: Text, context: int) -> _Encoded:
     if tokenizer.chat_template:
         prefix = encode_chat(tokenizer, chat(text.prompt))
-        tokens = [*prefix, *tokenizer(text.text, add_special_tokens=False).input_ids]
+        tokens = [*prefix, *encode_answer(tokenizer, text.text)]
         start = len(prefix)
     else:
         # Candidates are kept without the blank that they began with, and words are tokens together with theirs.
@@ -97,7 +97,7 @@ def _read(model: Any, block: Sequence[_Encoded]) -> list[Likelihood]:
     import torch
 
     width = max(len(item.tokens) for item in block)
-    ids_BT = torch.tensor([item.tokens + [PAD] * (width - len(item.tokens)) for item in block])
+    ids_BT = torch.tensor([item.tokens + [PAD] * (width - len(item.tokens)) for item in block], device=model.device)
     log_probs_BTV = model(input_ids=ids_BT).logits.float().log_softmax(-1)
     token_BT = log_probs_BTV[:, :-1].gather(-1, ids_BT[:, 1:, None])[..., 0]
     end_BT = log_probs_BTV[:, :, end_tokens(model)].logsumexp(-1)

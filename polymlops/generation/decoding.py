@@ -66,7 +66,7 @@ def sample_candidates(
 
     draws_RT = np.concatenate([uniforms(key, n, decoding.max_new_tokens) for key in keys])
     with torch.no_grad():
-        rows = _decode(model, prompts, n, decoding, torch.from_numpy(draws_RT))
+        rows = _decode(model, prompts, n, decoding, torch.from_numpy(draws_RT).to(device_of(model)))
     return [rows[start : start + n] for start in range(0, len(rows), n)]
 
 
@@ -74,6 +74,11 @@ def end_tokens(model: Any) -> list[int]:
     """The token ids that end a text for this model."""
     ends = model.generation_config.eos_token_id
     return list(ends) if isinstance(ends, list | tuple) else [int(ends)]
+
+
+def device_of(model: Any) -> torch.device:
+    """Where the model lies."""
+    return next(model.parameters()).device
 
 
 def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,10 +99,10 @@ def _decode(
 ) -> list[Candidate]:
     import torch
 
-    ends = torch.tensor(end_tokens(model))
+    ends = torch.tensor(end_tokens(model), device=device_of(model))
     batch = _Batch(model, prompts, n)
-    results = _Results(len(prompts) * n, decoding.max_new_tokens)
-    active = torch.arange(len(prompts) * n)  # rows of the results that are still being decoded
+    results = _Results(len(prompts) * n, decoding.max_new_tokens, device_of(model))
+    active = torch.arange(len(prompts) * n, device=device_of(model))  # rows of the results that are still being decoded
     for step in range(decoding.max_new_tokens):
         log_probs = torch.log_softmax(batch.logits.double(), -1)
         drawn = _draw(log_probs, decoding, draws_RT[active, step])
@@ -117,7 +122,8 @@ class _Batch:
     """The rows being decoded: their cache, mask, positions and next-token logits."""
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], n: int) -> None:
-        ids, mask = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
+        padded = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
+        ids, mask = (part.to(device_of(model)) for part in padded)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         first = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
         self.model = model
@@ -150,14 +156,14 @@ class _Batch:
 class _Results:
     """What has been drawn so far, a row a candidate."""
 
-    def __init__(self, count: int, width: int) -> None:
+    def __init__(self, count: int, width: int, device: torch.device) -> None:
         import torch
 
-        self.tokens = torch.full((count, width), -1)
-        self.logprob = torch.zeros(count, dtype=torch.float64)
-        self.entropy = torch.zeros(count, dtype=torch.float64)
-        self.length = torch.zeros(count, dtype=torch.long)
-        self.finished = torch.zeros(count, dtype=torch.bool)
+        self.tokens = torch.full((count, width), -1, device=device)
+        self.logprob = torch.zeros(count, dtype=torch.float64, device=device)
+        self.entropy = torch.zeros(count, dtype=torch.float64, device=device)
+        self.length = torch.zeros(count, dtype=torch.long, device=device)
+        self.finished = torch.zeros(count, dtype=torch.bool, device=device)
 
     def record(
         self, rows: torch.Tensor, step: int, drawn: torch.Tensor, log_probs: torch.Tensor, ended: torch.Tensor

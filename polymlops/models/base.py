@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polymlops.config.schema import BaseModelConfig
+from polymlops.config.base_models import EmbeddedModelConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 
-def create_base_model(config: BaseModelConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+def create_base_model(config: EmbeddedModelConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     """A freshly initialised model; the caller has seeded torch. Embeddings are tied."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 

@@ -49,10 +49,12 @@ def _token_vectors(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, see
 
 
 def load_encoder(folder: Path | str) -> SentenceTransformer:
-    """Load an encoder from a folder that `save_pretrained` wrote, or by hub id, on the CPU."""
+    """Load an encoder from a folder that `save_pretrained` wrote or that refers to one, or by hub id, on the CPU."""
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(folder), device="cpu")
+    from polymlops.models.references import encoder_folder
+
+    return SentenceTransformer(str(encoder_folder(Path(folder))), device="cpu")
 
 
 def embed(encoder: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polymlops.errors import InputError
+from polymlops.models.references import base_digest, model_folder, read_reference
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -22,15 +22,30 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def load_base(folder: Path) -> PreTrainedModel:
-    """Load a causal language model in float32 on the CPU, in evaluation mode."""
-    import torch
-    from transformers import AutoModelForCausalLM
+    """Load a causal language model in evaluation mode: in float32 on the CPU, or as the folder's reference says.
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    Raises:
+        InputError: the reference asks for what this machine does not have.
+        ArtifactError: the folder that it refers to is gone or has changed, or the Hub cannot be reached.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    from polymlops.models.devices import loading_options
+
+    reference = read_reference(folder)
+    if reference is None:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    # Architecture and end tokens are the artifact's; only the weights lie elsewhere.
+    config = AutoConfig.from_pretrained(folder)
+    options = loading_options(reference)
+    model = AutoModelForCausalLM.from_pretrained(model_folder(folder), config=config, **options)
+    model.generation_config = GenerationConfig.from_pretrained(folder)
+    return model.eval()
 
 
 def load_with_adapter(base: Path, adapter: Path | None) -> PreTrainedModel:
-    """Load a base and merge an adapter into it; in float32 the merge is exact to rounding and samples faster.
+    """Load a base with an adapter: merged in float32, where the merge is exact to rounding and samples faster.
 
     Raises:
         InputError: there is no adapter in the folder, or it was made for another base.
@@ -40,7 +55,14 @@ def load_with_adapter(base: Path, adapter: Path | None) -> PreTrainedModel:
     from peft import PeftModel
 
     check_base(base, adapter)
-    return PeftModel.from_pretrained(load_base(base), str(adapter)).merge_and_unload().eval()
+    model = PeftModel.from_pretrained(load_base(base), str(adapter))
+    whole: Any = model.merge_and_unload() if _may_merge(base) else model
+    return whole.eval()
+
+
+def _may_merge(base: Path) -> bool:
+    reference = read_reference(base)
+    return reference is None or (reference.dtype == "float32" and reference.quantization == "none")
 
 
 def check_base(base: Path, adapter: Path) -> None:
@@ -58,8 +80,5 @@ def check_base(base: Path, adapter: Path) -> None:
 
 
 def weights_digest(folder: Path) -> str:
-    """sha256 of a model's weight files, by which an adapter names its base."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """sha256 of a model's weight files, by which an adapter names its base; of a reference, of those it refers to."""
+    return base_digest(folder)

@@ -34,6 +34,7 @@ from polymlops.records import Job
 from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
+from polymlops.training.placement import placement
 from polymlops.training.polychromic import DistanceFunction, cosine_distances, lexical_distances
 from polymlops.training.rewards import RewardScores
 
@@ -103,7 +104,7 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
         _distances(spec.grpo, base),
         AlarmCallback(spec.grpo.alarms, job.scratch / "dynamics"),
         model=model,
-        args=_arguments(spec, job.scratch / "checkpoints"),
+        args=_arguments(spec, model, job.scratch / "checkpoints"),
         train_dataset=_schedule(prompts, spec),
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -185,7 +186,7 @@ def _distances(grpo: GRPOConfig, base: Path) -> DistanceFunction:
     return lambda texts: cosine_distances(embed(encoder, texts))
 
 
-def _arguments(spec: GRPOSpec, checkpoints: Path) -> Any:
+def _arguments(spec: GRPOSpec, model: PeftModel, checkpoints: Path) -> Any:
     from trl import GRPOConfig as Arguments
 
     grpo = spec.grpo
@@ -206,9 +207,8 @@ def _arguments(spec: GRPOSpec, checkpoints: Path) -> Any:
         lr_scheduler_type="cosine",
         warmup_steps=grpo.warmup,
         shuffle_dataset=False,
-        bf16=False,
         activation_checkpointing=False,
-        use_cpu=True,
+        **placement(model),
         logging_steps=grpo.log_every,
         save_steps=grpo.checkpoint_every,
         save_total_limit=None,  # an alarm goes back to the best of all

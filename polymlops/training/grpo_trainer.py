@@ -47,7 +47,8 @@ class SetTrainer(GRPOTrainer):
     def start_kl(self, prompts: Sequence[Sequence[int]]) -> float:
         """Largest KL of the policy to the reference over the positions of these prompts, in nats."""
         model: Any = self.model
-        ids, mask = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
+        padded = pad_left(prompts, int(model.generation_config.pad_token_id or 0))
+        ids, mask = (part.to(model.device) for part in padded)
         was_training = model.training
         model.eval()
         with torch.no_grad():
@@ -88,7 +89,9 @@ class SetTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         assert self.groups is not None
         advantages_GK = self.groups.advantages(self.config)
-        output["advantages"] = torch.tensor(advantages_GK.ravel(), dtype=torch.float32)
+        output["advantages"] = torch.tensor(
+            advantages_GK.ravel(), dtype=torch.float32, device=output["completion_ids"].device
+        )
         logs, metrics = cast("Any", self._logs), self._metrics["train"]
         logs["advantages"].extend(advantages_GK.ravel().tolist())  # pushes TRL's own out
         for name, value in self.groups.metrics(advantages_GK, self.config).items():

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymlops.config.schema import PolychromicConfig
-from polymlops.generation.decoding import Candidate, Decoding, pad_left, prompt_key, sample_candidates
+from polymlops.generation.decoding import Candidate, Decoding, device_of, pad_left, prompt_key, sample_candidates
 
 if TYPE_CHECKING:
     import torch
@@ -97,19 +97,20 @@ def sequence_log_probs(
     """log pi(y | x) of each candidate after its prompt, summed over its tokens, differentiable; shape (B,)."""
     import torch
 
-    ids, mask = pad_left(
+    padded = pad_left(
         [[*prompt, *candidate.tokens] for prompt, candidate in zip(prompts, candidates, strict=True)],
         int(model.generation_config.pad_token_id or 0),
     )
+    ids, mask = (part.to(device_of(model)) for part in padded)
     longest = max(len(candidate.tokens) for candidate in candidates)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     logits = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
     ).logits[:, :-1]
     targets = ids[:, -longest:]
-    token_log_probs = torch.log_softmax(logits / temperature, -1).gather(2, targets[..., None])[..., 0]
-    sizes = torch.tensor([len(candidate.tokens) for candidate in candidates])
-    own = torch.arange(longest)[None, :] >= (longest - sizes)[:, None]
+    token_log_probs = torch.log_softmax(logits.float() / temperature, -1).gather(2, targets[..., None])[..., 0]
+    sizes = torch.tensor([len(candidate.tokens) for candidate in candidates], device=ids.device)
+    own = torch.arange(longest, device=ids.device)[None, :] >= (longest - sizes)[:, None]
     return (token_log_probs * own).sum(1)
 
 
@@ -178,10 +179,11 @@ class DiversityTerm:
         """-(1/P) sum over prompts and members of stop_grad(A_i) log pi(y_i); without lambda."""
         import torch
 
-        advantages = torch.tensor(np.concatenate([result.advantages_N for result in results]), dtype=torch.float32)
+        advantages_N = np.concatenate([result.advantages_N for result in results])
         if self.config.detached:
             return torch.tensor(-float(np.nanmean([result.diversity for result in results])))
         repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
         flat = [candidate for group in groups for candidate in group]
         log_probs = sequence_log_probs(model, repeated, flat, self.config.temperature)
+        advantages = torch.tensor(advantages_N, dtype=torch.float32, device=log_probs.device)
         return -(advantages * log_probs).sum() / len(prompts)

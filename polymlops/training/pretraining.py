@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymlops.config.schema import BaseModelConfig
+from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.data.prompts import load_split
 from polymlops.data.splits import SPLITS
 from polymlops.data.world_documents import Document, pretraining_documents
@@ -32,7 +32,7 @@ IGNORED = -100
 OPEN_ROWS = 8  # rows that may still take a document
 
 
-def build_base_model(config: BaseModelConfig, dataset: Path, job: Job) -> dict[str, float]:
+def build_base_model(config: EmbeddedModelConfig, dataset: Path, job: Job) -> dict[str, float]:
     """Pretrain the base model on the world's corpus and write it, its tokenizer and its encoder to `job.output`.
 
     No post of the dataset occurs in the corpus.
@@ -52,7 +52,7 @@ def build_base_model(config: BaseModelConfig, dataset: Path, job: Job) -> dict[s
     return _check(config, model, tokenizer, dataset, job)
 
 
-def _check(config: BaseModelConfig, model: Any, tokenizer: PreTrainedTokenizerFast, dataset: Path, job: Job) -> Any:
+def _check(config: EmbeddedModelConfig, model: Any, tokenizer: PreTrainedTokenizerFast, dataset: Path, job: Job) -> Any:
     report = {
         "base/few_shot_well_formed": well_formed_share(model, tokenizer, dataset, config.seed),
         "base/program_pass_at_1": program_pass_at_1(model, tokenizer, config.seed),
@@ -74,7 +74,7 @@ def _check(config: BaseModelConfig, model: Any, tokenizer: PreTrainedTokenizerFa
 
 
 def _pretrain(
-    config: BaseModelConfig, documents: Sequence[Document], tokenizer: PreTrainedTokenizerFast, job: Job
+    config: EmbeddedModelConfig, documents: Sequence[Document], tokenizer: PreTrainedTokenizerFast, job: Job
 ) -> Any:
     import transformers
     from datasets import Dataset
@@ -96,7 +96,7 @@ def _pretrain(
     return model.eval()
 
 
-def _arguments(config: BaseModelConfig, checkpoints: Path) -> Any:
+def _arguments(config: EmbeddedModelConfig, checkpoints: Path) -> Any:
     from transformers import TrainingArguments
 
     return TrainingArguments(

@@ -14,6 +14,7 @@ from polymlops.config.rewards import CrossEncoderConfig
 from polymlops.data.prompts import chat
 from polymlops.models.loading import load_tokenizer
 from polymlops.models.progress import use_quiet_progress
+from polymlops.models.references import model_folder
 
 if TYPE_CHECKING:
     from polymlops.metrics.arrays import Floats
@@ -102,9 +103,11 @@ def _train(
 def _start(base: Path, folder: Path, max_tokens: int) -> Any:
     """The base with a regression head of zeros in place of its vocabulary, as a CrossEncoder."""
     import torch
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        model_folder(base), config=AutoConfig.from_pretrained(base, num_labels=1), dtype=torch.float32
+    )
     with torch.no_grad():
         model.score.weight.zero_()
     model.save_pretrained(folder)

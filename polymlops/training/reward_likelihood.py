@@ -16,7 +16,7 @@ import numpy as np
 
 from polymlops.data.prompts import chat
 from polymlops.errors import InputError
-from polymlops.generation.encoding import encode_chat
+from polymlops.generation.encoding import encode_answer, encode_chat
 from polymlops.models.loading import load_base, load_tokenizer
 
 if TYPE_CHECKING:
@@ -29,15 +29,18 @@ BATCH = 256  # replies that are read together
 
 @dataclass(frozen=True)
 class ReplyLikelihood:
-    """A causal language model that reads replies; in float64, so that batches don't change its numbers."""
+    """A causal language model that reads replies; from float32 in float64, so that batches don't change its numbers."""
 
     model: Any
     tokenizer: Any
 
     @classmethod
     def load(cls, folder: Path) -> ReplyLikelihood:
-        """Load the model in a folder for reading."""
-        return cls(load_base(folder).double(), load_tokenizer(folder))
+        """Load the model in a folder for reading; one of lower precision stays as it is, its size is why."""
+        import torch
+
+        model: Any = load_base(folder)
+        return cls(model.double() if model.dtype == torch.float32 else model, load_tokenizer(folder))
 
     def log_probs(self, posts: Sequence[str], replies: Sequence[str]) -> list[Floats]:
         """Log-probability of each token of each reply after its post, the end of the turn included; in nats.
@@ -55,7 +58,7 @@ class ReplyLikelihood:
         return result
 
     def _reply_tokens(self, reply: str) -> list[int]:
-        return [*self.tokenizer(reply, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
+        return [*encode_answer(self.tokenizer, reply), self.tokenizer.eos_token_id]
 
     def _after(self, post: str, replies: Sequence[list[int]]) -> list[Floats]:
         """Log-probabilities of many replies to one post, which is read once."""
@@ -68,7 +71,9 @@ class ReplyLikelihood:
         order = sorted(range(len(replies)), key=lambda i: len(replies[i]))
         result: list[Floats] = [np.zeros(0)] * len(replies)
         with torch.inference_mode():
-            read = self.model(input_ids=torch.tensor([prefix]), use_cache=True, logits_to_keep=1)
+            read = self.model(
+                input_ids=torch.tensor([prefix], device=self.model.device), use_cache=True, logits_to_keep=1
+            )
             for start in range(0, len(order), BATCH):
                 block = order[start : start + BATCH]
                 values = self._continue(read, [replies[i][:room] for i in block])
@@ -80,14 +85,14 @@ class ReplyLikelihood:
         import torch
 
         width = max(len(tokens) for tokens in replies)
-        ids_RT = torch.zeros((len(replies), width), dtype=torch.long)
-        for row, tokens in enumerate(replies):
-            ids_RT[row, : len(tokens)] = torch.tensor(tokens)  # causal: the padding behind changes nothing before it
+        rows = [[*tokens, *[0] * (width - len(tokens))] for tokens in replies]
+        ids_RT = torch.tensor(rows, device=self.model.device)  # causal: the padding behind changes nothing before it
         cache = copy.deepcopy(read.past_key_values)
         cache.batch_repeat_interleave(len(replies))
         logits = self.model(input_ids=ids_RT, past_key_values=cache, use_cache=True).logits[:, :-1]
         first = read.logits[:, -1:].expand(len(replies), 1, -1)
-        scores = torch.cat([first, logits], dim=1).log_softmax(-1).gather(-1, ids_RT[..., None])[..., 0]
+        log_probs = torch.cat([first, logits], dim=1).double().log_softmax(-1)
+        scores = log_probs.gather(-1, ids_RT[..., None])[..., 0].cpu()
         return [row[: len(tokens)].numpy() for row, tokens in zip(scores, replies, strict=True)]
 
 

@@ -22,6 +22,7 @@ from polymlops.records import Job
 from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
+from polymlops.training.placement import placement
 from polymlops.training.polychromic import DiversityTerm, cosine_distances, lexical_distances
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokeni
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
     trainer = PolychromicTrainer(
         model=model,
-        args=_arguments(spec, job.scratch / "checkpoints"),
+        args=_arguments(spec, model, job.scratch / "checkpoints"),
         train_dataset=_conversations(dataset, "train_sft"),
         eval_dataset=_conversations(dataset, "validation", EVAL_ROWS),
         processing_class=tokenizer,
@@ -123,7 +124,7 @@ def _conversations(dataset: Path, split: str, limit: int | None = None) -> Datas
     return Dataset.from_list(rows)
 
 
-def _arguments(spec: AdapterSpec, checkpoints: Path) -> Any:
+def _arguments(spec: AdapterSpec, model: PeftModel, checkpoints: Path) -> Any:
     from trl import SFTConfig as Arguments
 
     sft = spec.sft
@@ -139,9 +140,8 @@ def _arguments(spec: AdapterSpec, checkpoints: Path) -> Any:
         max_length=sft.max_tokens,
         completion_only_loss=True,
         packing=False,
-        bf16=False,
         activation_checkpointing=False,
-        use_cpu=True,
+        **placement(model),
         logging_steps=sft.log_every,
         save_steps=sft.checkpoint_every,
         save_total_limit=2,

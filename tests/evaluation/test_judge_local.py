@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.config.judge import CREATIVE, JudgeConfig, LocalJudgeConfig
-from polymlops.config.schema import BaseModelConfig
 from polymlops.errors import InputError
 from polymlops.evaluation.judge import Item, Pair, judge_items, judge_pairs
 from polymlops.evaluation.judge_local import LocalJudge
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     tokenizer = train_tokenizer([words] * 3, 500)
     tokenizer.add_tokens(["§END§"], special_tokens=True)  # a control token that looks like none
     torch.manual_seed(3)
-    model = create_base_model(BaseModelConfig(hidden=32, layers=2, heads=2, context=4096), tokenizer)
+    model = create_base_model(EmbeddedModelConfig(hidden=32, layers=2, heads=2, context=4096), tokenizer)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polymlops.config.schema import BaseModelConfig
+from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.data.world_documents import Document, pretraining_documents
 from polymlops.errors import DataQualityError
 from polymlops.generation.encoding import encode_chat
@@ -99,6 +99,6 @@ def test_any_text_survives_the_tokenizer(small_base):
 
 
 def test_a_model_that_does_not_speak_the_world_fails_the_stage(small_dataset, make_job):
-    config = BaseModelConfig(hidden=32, layers=1, heads=2, vocabulary=500, documents=200, steps=1, batch=2)
+    config = EmbeddedModelConfig(hidden=32, layers=1, heads=2, vocabulary=500, documents=200, steps=1, batch=2)
     with pytest.raises(DataQualityError, match=r"raise base_model\.steps"):
         build_base_model(config, small_dataset, make_job())
