@@ -27,7 +27,7 @@ class TextSources:
 
 @dataclass(frozen=True, slots=True)
 class CreativeSources:
-    """What scores are computed from. `config` has the judges' address, pace and budget, and where files lie.
+    """What scores are computed from. `config` has the judges' address, pace and budget.
 
     `verdicts` is the store that the project's judges share, on this machine's disk.
     """
@@ -77,8 +77,6 @@ def score_texts(runner: StageRunner, spec: CreativeScoreSpec, sources: CreativeS
             samples=inputs["samples"],
             encoder=inputs["base"] / "encoder",
             base=inputs["base"],
-            labelled_pairs=config.labelled_pairs,
-            ratings=config.ratings,
             verdicts=sources.verdicts,
             judge=config.judge,
             second_judge=config.second_judge,

@@ -5,12 +5,11 @@ The module stands beside the schema, which may take `CreativeConfig` in; it impo
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polymlops.config.contents import file_digest
+from polymlops.config.input_files import InputPath
 from polymlops.config.judge import JudgeConfig, JudgeSpec, TruthJudgeConfig, judge_spec
 from polymlops.config.sampling import SamplingConfig
 from polymlops.config.section import Section, Slug
@@ -29,7 +28,7 @@ class NoveltyBenchPromptsConfig(Section):
     """NoveltyBench's prompts in its own file: JSON lines of id, category, prompt, prompt_paraphrases."""
 
     kind: Literal["noveltybench"] = "noveltybench"
-    path: Path = Field(description="the file, e.g. curated.jsonl")
+    path: InputPath = Field(description="the file, e.g. curated.jsonl")
     categories: tuple[str, ...] = Field((), description="keep only these categories; none for all")
 
 
@@ -37,7 +36,7 @@ class WritingPromptsConfig(Section):
     """WritingPrompts, or any data set with a column of prompts: the Hub at a commit, a folder, or a file."""
 
     kind: Literal["writing_prompts"] = "writing_prompts"
-    path: Path | None = Field(None, description="JSON lines, or a folder that `datasets` loads; none for the Hub")
+    path: InputPath | None = Field(None, description="JSON lines, or a folder that `datasets` loads; none for the Hub")
     hub: HubId | None = Field(None, description="repository on the Hub; instead of path")
     revision: Revision | None = Field(None, description="its commit")
     split: Slug = Field("test", description="of the repository or folder; a file has none")
@@ -56,7 +55,7 @@ class FilePromptsConfig(Section):
     """Anyone's prompts: JSON lines of prompt_id and prompt."""
 
     kind: Literal["file"] = "file"
-    path: Path
+    path: InputPath
 
 
 PromptSourceConfig = Annotated[
@@ -93,10 +92,10 @@ class CreativeConfig(Section):
     second_judge: JudgeConfig | None = Field(
         None, description="judges the same texts; how far both agree is reported, its scores are not used otherwise"
     )
-    labelled_pairs: Path | None = Field(
+    labelled_pairs: InputPath | None = Field(
         None, description="JSON lines of first, second, same: sets the threshold of equivalence"
     )
-    ratings: Path | None = Field(None, description="CSV of people's ratings by prompt_id, sample_id")
+    ratings: InputPath | None = Field(None, description="CSV of people's ratings by prompt_id, sample_id")
 
     @model_validator(mode="after")
     def _k_within_n(self) -> CreativeConfig:
@@ -137,8 +136,8 @@ class CreativeScoreSpec(Section):
     scoring: CreativeScoring
     judge: JudgeSpec | None = None
     second_judge: JudgeSpec | None = None
-    labelled_pairs: str | None = Field(None, description="digest of the file")
-    ratings: str | None = Field(None, description="digest of the file")
+    labelled_pairs: InputPath | None = None
+    ratings: InputPath | None = None
 
 
 def creative_prompts_spec(config: CreativeConfig) -> CreativePromptsSpec:
@@ -149,7 +148,7 @@ def creative_prompts_spec(config: CreativeConfig) -> CreativePromptsSpec:
 def creative_score_spec(config: CreativeConfig, arm: str, seed: int) -> CreativeScoreSpec:
     """Slice of the domain's config that determines the scores of one sample set.
 
-    Raises: InputError where a file, or the model of a local judge, cannot be read.
+    Raises: InputError where the model of a local judge is missing.
     """
     return CreativeScoreSpec(
         arm=arm,
@@ -157,6 +156,6 @@ def creative_score_spec(config: CreativeConfig, arm: str, seed: int) -> Creative
         scoring=config.scoring,
         judge=judge_spec(config.judge) if config.judge else None,
         second_judge=judge_spec(config.second_judge) if config.second_judge else None,
-        labelled_pairs=file_digest(config.labelled_pairs) if config.labelled_pairs else None,
-        ratings=file_digest(config.ratings) if config.ratings else None,
+        labelled_pairs=config.labelled_pairs,
+        ratings=config.ratings,
     )

@@ -6,14 +6,14 @@ A key is never part of a config: `key_env` names the environment variable that h
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from polymlops.config.contents import model_digest
+from polymlops.config.input_files import InputPath, path_digest
 from polymlops.config.section import Section
+from polymlops.errors import InputError
 
 CRITERIA = 4
 LOWEST, HIGHEST = 1, 10
@@ -156,7 +156,7 @@ class LocalJudgeConfig(Section):
     """A transformers chat model in a folder; greedy, so that a second try would say the same and none is made."""
 
     kind: Literal["local"] = "local"
-    path: Path = Field(description="folder of the model and its tokenizer, with a chat template")
+    path: InputPath = Field(description="folder of the model and its tokenizer, with a chat template")
     scoring: Literal["written", "likelihood"] = Field(
         "written", description="the JSON that it writes, or the most likely number (or letter) at each place of it"
     )
@@ -166,7 +166,9 @@ class LocalJudgeConfig(Section):
     @property
     def identity(self) -> str:
         """The model by its content. Raises: InputError where there is none in the folder."""
-        return f"local:{model_digest(self.path)}"
+        if not any(self.path.glob("*.safetensors")):
+            raise InputError(f"{self.path}: no model here (*.safetensors is missing)")
+        return f"local:{path_digest(self.path)[:16]}"
 
     @property
     def decoding(self) -> Decoding:

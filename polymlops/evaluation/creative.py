@@ -42,16 +42,13 @@ REPEATED = 3  # words that come again in one text
 class CreativeInputs:
     """Folders: sample set, encoder of meanings, and the base model, without which there is no perplexity.
 
-    Files: `labelled_pairs` (JSON lines of first, second, same) replaces the threshold of equivalence; `ratings` is the
-    CSV of people's ratings; `verdicts` the judges' store, which arms may share (else it lies in the job's scratch).
-    Judges are those of the spec, with their address, pace and budget.
+    `verdicts` is the judges' store, which arms may share (else it lies in the job's scratch); judges are those of the
+    spec, with their address, pace and budget.
     """
 
     samples: Path
     encoder: Path
     base: Path | None = None
-    labelled_pairs: Path | None = None
-    ratings: Path | None = None
     verdicts: Path | None = None
     judge: JudgeConfig | None = None
     second_judge: JudgeConfig | None = None
@@ -72,8 +69,9 @@ def score_creative(
 
     Quality in [0, 1] is the embedded world's truth for its own prompts, else the judge's mean, else null; `passed` is
     quality at or above `spec.scoring.passes`. What has no value is null, and counted: `<metric>_undefined` prompts.
-    With a judge there is `verdicts.parquet` too, and with a second one `second_verdicts.parquet` and the agreement of
-    both. `equivalence` decides which texts say the same in place of the threshold.
+    `spec.labelled_pairs` (JSON lines of first, second, same) replace the threshold of equivalence, and so does
+    `equivalence`; `spec.ratings` is a CSV of people's ratings. With a judge there is `verdicts.parquet` too, and with a
+    second one `second_verdicts.parquet` and the agreement of both.
 
     Raises:
         InputError: the sample set is empty or of another arm, or a pair or rating cannot be used.
@@ -84,7 +82,7 @@ def score_creative(
 
     frame, encoder = _samples(spec, inputs.samples), load_encoder(inputs.encoder)
     encode = embed_texts(encoder, frame["text"])
-    rule = _rule(spec, inputs, encoder) if equivalence is None else Rule(equivalence, {})
+    rule = _rule(spec, encoder) if equivalence is None else Rule(equivalence, {})
     frame = frame.with_columns(classes(frame, encode, rule.equivalence))
     judged = _judged(inputs, frame, job)
     scores = _scores(spec, inputs, frame, judged)
@@ -105,11 +103,11 @@ def _samples(spec: CreativeScoreSpec, folder: Path) -> pl.DataFrame:
     return frame
 
 
-def _rule(spec: CreativeScoreSpec, inputs: CreativeInputs, encoder: Any) -> Rule:
-    if inputs.labelled_pairs is None:
+def _rule(spec: CreativeScoreSpec, encoder: Any) -> Rule:
+    if spec.labelled_pairs is None:
         threshold = spec.scoring.equivalence
         return Rule(ByCosine(threshold), {"equivalence_threshold": threshold})
-    fit = calibrate(encoder, read_labelled_pairs(inputs.labelled_pairs))
+    fit = calibrate(encoder, read_labelled_pairs(spec.labelled_pairs))
     metrics = {
         "equivalence_threshold": fit.threshold,
         "equivalence_balanced_accuracy": fit.balanced_accuracy,
@@ -162,7 +160,7 @@ def _scores(
     kept = scores.select(*IDENTITY, *SCORED, "class", "repetition", "truncated")
     parts = [kept, _perplexities(frame, inputs.base)]
     parts += [judged.columns] if judged else []
-    parts += [join_ratings(frame, inputs.ratings)] if inputs.ratings else []
+    parts += [join_ratings(frame, spec.ratings)] if spec.ratings else []
     return pl.concat(parts, how="horizontal")
 
 

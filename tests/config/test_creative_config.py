@@ -13,6 +13,7 @@ from polymlops.config.creative import (
     creative_prompts_spec,
     creative_score_spec,
 )
+from polymlops.config.hashing import content_hash
 from polymlops.config.judge import LocalJudgeConfig
 
 SOURCE = TypeAdapter(PromptSourceConfig)
@@ -80,9 +81,9 @@ def test_address_pace_and_price_of_a_judge_reach_no_slice(tmp_path):
     assert creative_score_spec(CreativeConfig(judge={"backend": backend | moved}), "baseline", 1).judge == spec.judge
     hotter = CreativeConfig(judge={"backend": backend | {"temperature": 1.0}})
     assert creative_score_spec(hotter, "baseline", 1).judge != spec.judge
-    before = spec.ratings
+    before = content_hash(spec)
     (tmp_path / "ratings.csv").write_text("prompt_id,sample_id,coherence\na,0,3\n")
-    assert creative_score_spec(first, "baseline", 1).ratings != before
+    assert content_hash(creative_score_spec(first, "baseline", 1)) != before
 
 
 def test_k_stays_within_n():

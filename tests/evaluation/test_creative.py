@@ -109,14 +109,14 @@ def test_the_threshold_is_calibrated_where_pairs_are_given(score, tmp_path):
     pairs += [{"first": texts[i], "second": texts[-i - 1], "same": False} for i in range(3)]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    metrics, scores, _ = score(texts_of, labelled_pairs=path)
+    metrics, scores, _ = score(texts_of, SPEC.model_copy(update={"labelled_pairs": path}))
     assert 0 < metrics["creative/equivalence_threshold"] < 1
     assert metrics["creative/equivalence_balanced_accuracy"] == 1.0
     assert metrics["creative/equivalence_pairs"] == 9.0
     assert scores["class"].max() > 0
     path.write_text('{"first": "a", "second": "b", "same": "yes"}\n')
     with pytest.raises(InputError, match=r"pairs.jsonl:1: 'same' is 'yes': write true or false"):
-        score(texts_of, labelled_pairs=path)
+        score(texts_of, SPEC.model_copy(update={"labelled_pairs": path}))
 
 
 def test_without_truth_and_judge_quality_is_null_and_counted(score):
@@ -250,7 +250,7 @@ def test_a_real_model_finds_real_stories_likelier_than_shuffled_ones():
 def test_ratings_of_people_are_joined_and_counted(score, tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text("prompt_id,sample_id,fun\np0,0,4\np1,1,2\n")
-    metrics, scores, diversity = score(stories(2, 2), ratings=path)
+    metrics, scores, diversity = score(stories(2, 2), SPEC.model_copy(update={"ratings": path}))
     assert scores["human_fun"].to_list() == [4.0, None, None, 2.0]
     assert diversity["human_fun"].to_list() == [4.0, 2.0]
     assert metrics["creative/human_fun"] == 3.0
