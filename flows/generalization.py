@@ -11,7 +11,7 @@ from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.results import DomainArtifacts, DomainResults, Foundations, GeneralizationArtifacts, GeneralizationResults
 from flows.social import measure_social, with_adapters
 from polymlops.config.code_slices import code_report_spec
-from polymlops.config.creative_slices import creative_report_spec, cross_domain_spec
+from polymlops.config.creative_slices import creative_report_spec, cross_domain_specs
 from polymlops.config.cross_domain import CrossDomainSpec
 from polymlops.config.schema import ExperimentConfig
 from polymlops.config.slices import ReportSpec, all_arms, grpo_arms
@@ -39,7 +39,7 @@ def generalization(config: ExperimentConfig, context: RunContext | None = None) 
             parent_run_id=run.parent_run_id,
             artifacts=artifacts,
             domains=tables,
-            cross_domain=folders.get("cross_domain"),
+            cross_domain={base: folders[f"cross_domain_over_{base}"] for base in artifacts.cross_domain},
         )
 
 
@@ -53,10 +53,10 @@ def carry_out(call: Call, config: ExperimentConfig) -> GeneralizationArtifacts:
         domains["code"] = measure_code(call, config, ground)
     if config.creative is not None:
         domains["creative"] = measure_creative(call, config, ground)
-    spec, compared = cross_domain_spec(config), None
-    if spec is not None:
+    specs = cross_domain_specs(config)
+    if specs:
         domains["social"] = measure_home(call, config, ground)
-        compared = compare_domains(call, spec, domains)
+    compared = {base: compare_domains(call, spec, domains) for base, spec in specs.items()}
     return GeneralizationArtifacts(**dict(ground), domains=domains, cross_domain=compared)
 
 

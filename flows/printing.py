@@ -63,8 +63,8 @@ def _notes(phase: Phase) -> list[str]:
 
 def _files(phase: Phase) -> list[str]:
     folders = [domain.folder for domain in _domains(phase)]
-    if isinstance(phase, GeneralizationResults) and phase.cross_domain is not None:
-        folders.append(phase.cross_domain)
+    if isinstance(phase, GeneralizationResults):
+        folders += phase.cross_domain.values()
     return [str(path) for folder in folders for path in sorted(folder.iterdir())]
 
 

@@ -59,13 +59,16 @@ class DomainArtifacts(Result):
 
 
 class GeneralizationArtifacts(Result):
-    """Everything that phase 3 made or stood on; adapters by `arm/seed`, domains by name: social, code, creative."""
+    """Everything that phase 3 made or stood on; adapters by `arm/seed`, domains by name: social, code, creative.
+
+    `cross_domain` has a report for each arm that gains are measured from.
+    """
 
     dataset: DatasetRef
     base: ModelRef
     adapters: dict[str, ModelRef]
     domains: dict[str, DomainArtifacts]
-    cross_domain: ReportRef | None
+    cross_domain: dict[str, ReportRef]
 
     def labelled(self) -> dict[str, Reference]:
         """Every reference under one flat name."""
@@ -80,7 +83,7 @@ class GeneralizationArtifacts(Result):
     def reports(self) -> dict[str, ReportRef]:
         """The phase's reports by name."""
         found = {name: domain.report for name, domain in self.domains.items() if domain.report is not None}
-        return found if self.cross_domain is None else found | {"cross_domain": self.cross_domain}
+        return found | {f"cross_domain_over_{base}": ref for base, ref in self.cross_domain.items()}
 
 
 class PhaseResults(Result):
@@ -112,12 +115,12 @@ class DepthResults(PhaseResults):
 
 
 class GeneralizationResults(Result):
-    """Phase 3: a table and a folder for each domain that it reports, and the folder of the analysis over domains."""
+    """Phase 3: a table and a folder for each domain that it reports, and folders of the analyses over domains."""
 
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     artifacts: GeneralizationArtifacts
     domains: dict[str, DomainResults]
-    cross_domain: Path | None = Field(description="figures and tables over domains; none where there is one domain")
+    cross_domain: dict[str, Path] = Field(description="figures and tables, by the arm that gains are measured from")
 
 
 class RoadmapResults(Result):

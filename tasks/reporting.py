@@ -46,7 +46,7 @@ def write_core_results(
     return as_state(runner.run(Stage("write_core_results", spec, ReportRef, work, _labelled(scores, adapters))))
 
 
-@stage_task("write_cross_domain")
+@stage_task("write_cross_domain", "write_cross_domain over {spec.base}")
 def write_cross_domain(runner: StageRunner, spec: CrossDomainSpec, scores: Mapping[str, ScoresRef]) -> State[ReportRef]:
     """Compare arms over domains, by labels `domain/arm/seed`."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from polymlops.config.code_slices import code_report_spec
 from polymlops.config.cross_domain import CrossDomainSpec, DomainView
 from polymlops.config.schema import ExperimentConfig
 from polymlops.config.slices import ReportSpec, SampleSpec, all_arms, grpo_arms, trained_arms
 
-START = "zero_shot"
+START, PLAIN = "zero_shot", "baseline"
 
 
 def creative_arms(config: ExperimentConfig) -> list[tuple[str, int]]:
@@ -29,21 +28,28 @@ def creative_report_spec(config: ExperimentConfig) -> ReportSpec:
     return ReportSpec(arms=arms, domain="creative", ks=ks, resamples=resamples)
 
 
-def cross_domain_spec(config: ExperimentConfig) -> CrossDomainSpec | None:
-    """Slice of the config that determines the analysis over domains.
+def cross_domain_specs(config: ExperimentConfig) -> dict[str, CrossDomainSpec]:
+    """Slices of the config that determine the analyses over domains, by the arm that gains are measured from.
 
-    None where there is nothing to compare: one domain, no trained arm, or none that gains are measured from.
+    From the base model: what training changed. From plain fine-tuning: what the other objectives changed beyond it.
+    None where there is nothing to compare: one domain, or no other arm that is trained.
     """
     trained = tuple(dict.fromkeys(arm for arm, _ in [*trained_arms(config), *grpo_arms(config)]))
+    views, ks = _views(config)
+    if len(views) < 2:
+        return {}
+    shared = {"domains": views, "ks": ks, "resamples": config.evaluation.resamples}
+    others = {base: tuple(arm for arm in trained if arm != base) for base in (START, PLAIN) if base in config.arms}
+    return {base: CrossDomainSpec(base=base, trained=arms, **shared) for base, arms in others.items() if arms}
+
+
+def _views(config: ExperimentConfig) -> tuple[dict[str, DomainView], tuple[int, ...]]:
+    """The domains, and the numbers of candidates shown that all of them have."""
     views, ks = {"social": DomainView(sampling=config.sampling)}, set(config.evaluation.ks)
     if config.code is not None:
         # A program's quality is 1 or 0: its mean is pass@1.
         view = DomainView(sampling=config.code.sampling, quality="pass_at_1", diversity="ast_diversity")
-        views["code"], ks = view, ks & set(code_report_spec(config).ks)
+        views["code"], ks = view, ks & set(config.code.scoring.ks)
     if config.creative is not None:
         views["creative"], ks = DomainView(sampling=config.creative.sampling), ks & set(config.creative.scoring.ks)
-    if len(views) < 2 or not trained or START not in config.arms:
-        return None
-    return CrossDomainSpec(
-        domains=views, trained=trained, ks=tuple(sorted(ks | {1})), resamples=config.evaluation.resamples
-    )
+    return views, tuple(sorted(ks | {1}))

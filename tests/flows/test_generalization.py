@@ -39,7 +39,7 @@ def test_every_arm_wrote_stories_that_were_judged(smoke, printed):
 
 
 def test_domains_are_compared_from_the_sample_sets_of_all_phases(smoke, printed):
-    folder = Path(printed["cross_domain"])
+    folder = Path(printed["cross_domain"]["zero_shot"])
     names = {path.name for path in folder.iterdir()}
     assert {"table.csv", "gains.csv", "correlations.csv", "retentions.csv", "cross_domain.pdf"} <= names
     gains = json.loads((folder / "gains.json").read_text())
@@ -58,6 +58,8 @@ def test_domains_are_compared_from_the_sample_sets_of_all_phases(smoke, printed)
             expected = core["baseline", metric]["value"] - core["zero_shot", metric]["value"]
             assert row["value"] == pytest.approx(expected), metric
     assert any(row["value"] for row in whole)
+    over_plain = json.loads((Path(printed["cross_domain"]["baseline"]) / "gains.json").read_text())
+    assert {row["arm"] for row in over_plain} == set(ARMS[3:])
     assert len(finished_runs(smoke.output_dir)["sample_arm polychromic/42"]) == 1  # once a domain, for all phases
 
 
