@@ -75,13 +75,13 @@ def _metrics(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
     """By arm what `score` itself does not know: verdicts, trees, what ran in one process."""
     import polars as pl
 
-    from polymlops.evaluation.program_diversity import diversity_table
+    from polymlops.evaluation.program_diversity import program_diversity
 
     found: dict[str, dict[str, float]] = {}
     for (arm,), part in rows.group_by("arm", maintain_order=True):
         verdicts = {f"verdict_{name}": float(count) for name, count in part["verdict"].value_counts().iter_rows()}
-        trees = diversity_table(part.rename({"task_id": "prompt_id"}), CodeScoring().same_algorithm)
-        means = trees.select(pl.selectors.numeric().mean()).row(0, named=True)
+        trees = program_diversity(part.rename({"task_id": "prompt_id"}), CodeScoring().same_algorithm)
+        means = trees.table.select(pl.selectors.numeric().mean()).row(0, named=True)
         found[str(arm)] = verdicts | {"in_one_process": float(part["in_one_process"].sum())} | means
     return found
 

@@ -81,7 +81,8 @@ def train_on_programs(runner: StageRunner, spec: CodeGRPOSpec, base: ModelRef, s
         suite = load_suite(spec.reward.suite)
         with SandboxPool(spec.reward.limits) as pool:
             reward = UnitTestReward(suite, pool)
-            return code_grpo.train_on_programs(spec, inputs["base"], inputs["start"], suite.problems, reward, job)
+            judges = code_grpo.ProgramJudges(reward, reward.distances)
+            return code_grpo.train_on_programs(spec, inputs["base"], inputs["start"], suite.problems, judges, job)
 
     inputs = {"base": base, "start": start}
     return as_state(runner.run(Stage("train_on_programs", spec, ModelRef, work, inputs)))

@@ -51,7 +51,10 @@ class GRPOConfig(Section):
         description="picks from a set in `selected`: the highest mean log-probability, the longest, or the highest "
         "reward (a perfect selector: `selected` is then `max`)",
     )
-    distance: Literal["embedding", "lexical"] = Field("embedding", description="pairwise distance in [0, 1]")
+    distance: Literal["embedding", "lexical", "program"] = Field(
+        "embedding",
+        description="pairwise distance in [0, 1]; `program`: of the programs' trees, only where programs are trained",
+    )
     reward_floor: float = Field(
         0.0,
         allow_inf_nan=False,

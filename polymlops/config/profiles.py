@@ -24,13 +24,15 @@ def profile_names() -> list[str]:
 def load_config(profile: str = "demo", overrides: Iterable[str] = ()) -> ExperimentConfig:
     """Build the config of a packaged profile or a YAML file, with `a.b=c` overrides applied in order.
 
+    A tagged section of which no `kind` is given is of its default's kind.
+
     Raises:
         ConfigError: an unknown profile, YAML that does not parse, or values that the schema refuses (one line a fault).
     """
     values = _read(profile)
     for pair in overrides:
         _apply(values, pair)
-    return validate(values)
+    return validate(_with_kinds(values, ExperimentConfig().model_dump(mode="json", by_alias=True)))
 
 
 def validate(values: Mapping[str, Any]) -> ExperimentConfig:
@@ -43,6 +45,20 @@ def validate(values: Mapping[str, Any]) -> ExperimentConfig:
         return ExperimentConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_line(fault) for fault in _told(error.errors()))) from None
+
+
+def _with_kinds(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the default's `kind` wherever a section that has one names none."""
+    kind = {"kind": defaults["kind"]} if "kind" in defaults else {}
+    return {
+        **kind,
+        **{
+            key: _with_kinds(value, defaults[key])
+            if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping)
+            else value
+            for key, value in values.items()
+        },
+    }
 
 
 def _told(faults: Sequence[Any]) -> list[Any]:
@@ -60,6 +76,8 @@ def _line(fault: Any) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"{path}: unknown key; `polymlops plan --json` prints the whole config"
+    if fault["type"] == "union_tag_not_found":
+        return f"{path}: says no kind, and has none by default: add {path}.kind"
     if fault["type"] == "value_error":
         return f"{path}: {message}" if fault["loc"] else message
     return f"{path}: {message} (got {fault['input']!r})"

@@ -208,6 +208,8 @@ class ExperimentConfig(Section):
         if not any(arm not in STARTS for arm in self.arms):
             raise ValueError(f"arms: {list(self.arms)} has none to compare with")
         self.grpo.with_objective(self.polychromic_grpo)
+        if self.grpo.distance == "program":
+            raise ValueError("grpo.distance: replies are no programs: use embedding or lexical")
         if self.code_grpo.objectives and "zero_shot" not in self.arms:
             raise ValueError("arms: code_grpo compares with zero_shot, from which it starts: add it")
         if self.code_grpo.objectives and self.code is None:

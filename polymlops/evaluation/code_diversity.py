@@ -57,6 +57,7 @@ class CodeDiversity:
     distance, distance_passing             mean normalised distance over all pairs of samples that parse (and pass)
     algorithms, algorithms_passing         clusters among those that parse (and pass)
     distinct, distinct_passing             expected clusters among k of all samples; unparsable ones count for none
+    labels                                 cluster of each sample, in order; none where it does not parse
     """
 
     task_id: str
@@ -70,6 +71,7 @@ class CodeDiversity:
     algorithms_passing: float
     distinct: Mapping[int, float]
     distinct_passing: Mapping[int, float]
+    labels: tuple[int | None, ...]
 
 
 def code_diversity(problem: ProblemSamples, rule: DiversityRule) -> CodeDiversity:
@@ -102,6 +104,7 @@ def code_diversity(problem: ProblemSamples, rule: DiversityRule) -> CodeDiversit
         algorithms_passing=float(len(set(label_N[passed_N]))) if judged else math.nan,
         distinct=_distinct(label_N, parsed_N, rule.ks),
         distinct_passing=_distinct(label_N, passed_N if judged else None, rule.ks),
+        labels=tuple(None if label < 0 else label for label in label_N.tolist()),
     )
 
 

@@ -17,7 +17,7 @@ from polymlops.config.code_slices import CodeScoreSpec
 from polymlops.config.coding import CodeScoring
 from polymlops.data.suite_problems import Suite
 from polymlops.data.suites import load_suite
-from polymlops.evaluation.program_diversity import algorithm_labels, diversity_table
+from polymlops.evaluation.program_diversity import program_diversity
 from polymlops.evaluation.program_runs import Answer, run_answers
 from polymlops.evaluation.sandbox import SandboxPool
 from polymlops.metrics.arrays import Floats
@@ -49,14 +49,14 @@ def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job) -> dict[st
     """
     frame = pl.read_parquet(inputs.samples / "samples.parquet")
     runs = _run_shards(spec.scoring, load_suite(spec.suite), frame, job)
-    diversity = diversity_table(runs, spec.scoring.same_algorithm, spec.scoring.limits.workers)
-    scores = _scores(frame, runs, spec.scoring.same_algorithm)
+    diversity = program_diversity(runs, spec.scoring.same_algorithm, spec.scoring.limits.workers)
+    scores = _scores(frame, runs, diversity.algorithms)
     scores.write_parquet(job.output / "scores.parquet")
     runs.select(*KEYS, "form", "program").write_parquet(job.output / "programs.parquet")
-    diversity.write_parquet(job.output / "diversity.parquet")
+    diversity.table.write_parquet(job.output / "diversity.parquet")
     for k, value in code_curve(scores, int(frame["sample_id"].max()) + 1).items():  # type: ignore[arg-type]  # a number
         job.log({f"{spec.domain}/pass_at_k": value}, k)
-    metrics = code_metrics(scores, diversity, spec.scoring.ks)
+    metrics = code_metrics(scores, diversity.table, spec.scoring.ks)
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
 
 
@@ -111,12 +111,7 @@ def _run_shards(scoring: CodeScoring, suite: Suite, frame: pl.DataFrame, job: Jo
     return pl.concat([pl.read_parquet(path) for path in paths])
 
 
-def _scores(frame: pl.DataFrame, runs: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    labelled = runs.group_by("prompt_id", maintain_order=True).agg("sample_id", "program")
-    labels = [algorithm_labels(programs, threshold) for programs in labelled["program"].to_list()]
-    intents = labelled.select("prompt_id", "sample_id", pl.Series("intent", labels, dtype=pl.List(pl.String))).explode(
-        "sample_id", "intent"
-    )
+def _scores(frame: pl.DataFrame, runs: pl.DataFrame, algorithms: pl.DataFrame) -> pl.DataFrame:
     selectors = frame.select(
         *("arm", "seed", "domain", *KEYS),
         (pl.col("logprob") / pl.col("token_count")).alias("selector_logprob"),
@@ -124,7 +119,7 @@ def _scores(frame: pl.DataFrame, runs: pl.DataFrame, threshold: float) -> pl.Dat
     )
     judged = runs.drop("form", "program").with_columns(pl.col("passed").cast(pl.Float64).alias("quality"))
     joined = selectors.join(judged, on=KEYS, how="left", maintain_order="left").join(
-        intents, on=KEYS, how="left", maintain_order="left"
+        algorithms, on=KEYS, how="left", maintain_order="left"
     )
     first = ("arm", "seed", "domain", *KEYS, "passed", "quality", "intent", "well_formed")
     return joined.select(*first, *(name for name in joined.columns if name not in first))

@@ -14,6 +14,16 @@ The rule, in order:
 5. Where nothing defines it and the prompt is a sentence, the first Python fence, or the text, is taken as it parses:
    the tests will not find the function.
 What cannot be read has a `fault`, counts as a syntax error and is not executed. A text above `MAX_CHARACTERS` is such.
+
+Limits; by most of them a right answer counts as wrong:
+- One fence is one program: imports and helpers that stand in another one are missing.
+- The last fence that defines the entry point counts, even where it shows what not to do.
+- A definition inside a class or an `if` is not found; where the prompt is code, it is taken for a body.
+- Functions at the margin after a body are dropped, with the helpers among them.
+- Transcripts (`>>>`), fences inside quotes and lists, and tabs after a prompt's spaces are not read.
+- What remains of an answer that was cut is executed, and may pass.
+- A long search ends: after `RAW_LIMIT` characters, the last `FENCES` fences, and the numbers of starts, ends and cuts
+  that completion_code and completion_body name.
 """
 
 from __future__ import annotations

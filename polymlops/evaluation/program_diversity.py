@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,19 +13,25 @@ from polymlops.evaluation.code_diversity import (
     CodeDiversity,
     DiversityRule,
     ProblemSamples,
-    clusters,
     code_diversities,
 )
-from polymlops.evaluation.program_trees import program_tree
-from polymlops.evaluation.tree_distance import distance_matrix
 
 # Below so many pairs of different programs, starting processes takes longer than the distances do.
 FEW_PAIRS = 20_000
 
 
-def diversity_table(runs: pl.DataFrame, threshold: float, workers: int = 1) -> pl.DataFrame:
-    """One row a problem from the rows of `run_answers`; null where undefined.
+@dataclass(frozen=True, slots=True)
+class ProgramDiversity:
+    """`table`: one row a problem; `algorithms`: the cluster of each candidate (prompt_id, sample_id, intent)."""
 
+    table: pl.DataFrame
+    algorithms: pl.DataFrame
+
+
+def program_diversity(runs: pl.DataFrame, threshold: float, workers: int = 1) -> ProgramDiversity:
+    """Diversity within every problem from the rows of `run_answers`; null where undefined, or not Python.
+
+    Columns of the table:
     ast_diversity        mean normalised tree edit distance over all pairs that parse, names and constants left out
     ast_diversity_kept   the same with names and constants; both also `_passing`, over passing programs only
     algorithms           clusters among those that parse; also `_passing`, null where a program could not be judged:
@@ -40,7 +47,7 @@ def diversity_table(runs: pl.DataFrame, threshold: float, workers: int = 1) -> p
     rows = [_row(*row) for row in zip(problems, canonical, kept, strict=True)]
     for row in rows:
         row["algorithms_passing"] = math.nan if row["prompt_id"] in unjudged else row["algorithms_passing"]
-    return pl.DataFrame(rows, infer_schema_length=None).fill_nan(None)
+    return ProgramDiversity(pl.DataFrame(rows, infer_schema_length=None).fill_nan(None), _algorithms(runs, canonical))
 
 
 def problem_samples(runs: pl.DataFrame) -> list[ProblemSamples]:
@@ -49,12 +56,10 @@ def problem_samples(runs: pl.DataFrame) -> list[ProblemSamples]:
     return [ProblemSamples(task, tuple(programs), tuple(passed)) for task, programs, passed in grouped.iter_rows()]
 
 
-def algorithm_labels(sources: Sequence[str], threshold: float) -> list[str | None]:
-    """The algorithm of each program of one problem, none where it does not parse; clusters as in `code_diversity`."""
-    trees = [program_tree(source) for source in sources]
-    unique = sorted({tree for tree in trees if tree}, key=lambda tree: (tree.labels, tree.children))
-    label = dict(zip(unique, clusters(distance_matrix(unique), threshold).tolist(), strict=True))
-    return [f"algorithm {label[tree]}" if tree else None for tree in trees]
+def _algorithms(runs: pl.DataFrame, found: Sequence[CodeDiversity]) -> pl.DataFrame:
+    names = [[None if label is None else f"algorithm {label}" for label in problem.labels] for problem in found]
+    grouped = runs.group_by("prompt_id", maintain_order=True).agg("sample_id")
+    return grouped.with_columns(pl.Series("intent", names, dtype=pl.List(pl.String))).explode("sample_id", "intent")
 
 
 def _workers(problems: Sequence[ProblemSamples], workers: int) -> int:

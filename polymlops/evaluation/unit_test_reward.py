@@ -1,4 +1,7 @@
-"""Unit tests as a reward: 1 for an answer whose program passes its problem's tests in the sandbox, else 0."""
+"""Unit tests as a reward: 1 for an answer whose program passes its problem's tests in the sandbox, else 0.
+
+Beside it, how far apart the programs of a problem are: the distance that `program_diversity` reports.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polymlops.data.suite_problems import Suite
+from polymlops.data.suite_problems import Problem, Suite
 from polymlops.errors import InputError, StageError
 from polymlops.evaluation.completions import extract
 from polymlops.evaluation.program_runs import execute
+from polymlops.evaluation.program_trees import program_tree
 from polymlops.evaluation.sandbox import SandboxPool
+from polymlops.evaluation.tree_distance import distance_matrix
 from polymlops.metrics.arrays import Floats
 
 
@@ -30,13 +35,30 @@ class UnitTestReward:
             InputError: a prompt of no problem.
             StageError: the harness could not judge an answer; it is neither right nor wrong.
         """
-        unknown = next((prompt for prompt in prompts if prompt not in self.problems), None)
-        if unknown is not None:
-            raise InputError(f"{unknown!r:.60} is the prompt of no problem of the suite")
-        problems = [self.problems[prompt] for prompt in prompts]
+        problems = [self._problem(prompt) for prompt in prompts]
         found = [extract(problem, answer) for problem, answer in zip(problems, answers, strict=True)]
         outcomes = execute(problems, found, self.pool)
         unjudged = [outcome.reason for outcome in outcomes if outcome.verdict == "harness_error"]
         if unjudged:
             raise StageError(f"the sandbox could not judge {len(unjudged)} answers ({unjudged[0]}): run again")
         return np.array([outcome.verdict == "passed" for outcome in outcomes], dtype=np.float64)
+
+    def distances(self, prompt: str, answers: Sequence[str]) -> Floats:
+        """Normalised tree edit distances of the answers' programs, names and constants left out, (K, K).
+
+        What does not parse is at distance 0 to all: it adds nothing to a set.
+
+        Raises: InputError for a prompt of no problem.
+        """
+        problem = self._problem(prompt)
+        trees = [program_tree(extract(problem, answer).source) for answer in answers]
+        unique = list(dict.fromkeys(tree for tree in trees if tree))
+        member_K = np.array([unique.index(tree) if tree else -1 for tree in trees])
+        # The row and column of what does not parse come last, where -1 finds them.
+        distances_UU = np.pad(distance_matrix(unique), (0, 1))
+        return distances_UU[np.ix_(member_K, member_K)]
+
+    def _problem(self, prompt: str) -> Problem:
+        if prompt not in self.problems:
+            raise InputError(f"{prompt!r:.60} is the prompt of no problem of the suite")
+        return self.problems[prompt]

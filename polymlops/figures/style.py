@@ -22,6 +22,8 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
     "#CC79A7",
 )
 GREY = "#7F7F7F"
+# Tol 2021, "Colour schemes", muted: three that keep apart from those above.
+INDIGO, OLIVE, WINE = "#332288", "#999933", "#882255"
 COLUMN_WIDTH = 3.4  # inches, one column of a two-column page
 TEXT_SIZE = 7.5  # points
 SMALL_SIZE = 6.5
@@ -46,6 +48,9 @@ ARMS: Mapping[str, ArmStyle] = MappingProxyType(
         "detached": ArmStyle("Control: no gradient", BLACK, "*"),
         "baseline_grpo": ArmStyle("Baseline + GRPO", SKY, "v"),
         "polychromic_grpo": ArmStyle("Polychromic + GRPO", PURPLE, "P"),
+        "code_mean": ArmStyle("Unit tests: mean", INDIGO, "d"),
+        "code_max": ArmStyle("Unit tests: max", OLIVE, "H"),
+        "code_polychromic": ArmStyle("Unit tests: polychromic", WINE, "8"),
     }
 )
 SPARE = ((GREEN, "X"), (BLACK, "*"), (SKY, "<"), (PURPLE, ">"), (ORANGE, "p"), (GREY, "h"))

@@ -35,7 +35,7 @@ from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
 from polymlops.training.placement import placement
-from polymlops.training.polychromic import DistanceFunction, cosine_distances, lexical_distances
+from polymlops.training.polychromic import cosine_distances, lexical_distances
 from polymlops.training.rewards import RewardScores
 
 if TYPE_CHECKING:
@@ -46,12 +46,20 @@ if TYPE_CHECKING:
     from polymlops.training.grpo_alarms import Alarm
 
 RewardFunction = Callable[[Sequence[str], Sequence[str]], "np.ndarray | RewardScores"]
+# A prompt and its K completions -> pairwise distances in [0, 1], (K, K).
+GroupDistances = Callable[[str, Sequence[str]], "np.ndarray"]
 START_KL = 1e-6  # nats; rounding of two equal forward passes lies orders of magnitude below
 CHECKED_PROMPTS = 4
 
 
 def train_grpo(
-    spec: GRPOSpec, base: Path, start: Path, dataset: Path, reward: RewardFunction, job: Job
+    spec: GRPOSpec,
+    base: Path,
+    start: Path,
+    dataset: Path,
+    reward: RewardFunction,
+    job: Job,
+    distances: GroupDistances | None = None,
 ) -> dict[str, float]:
     """Train the SFT adapter in `start` on the rewards of its own samples and write the new one to `job.output`.
 
@@ -62,6 +70,7 @@ def train_grpo(
         dataset: folder of the split parquet files.
         reward: (posts, replies) -> one finite number for each, higher is better; parts of it are logged by name.
         job: where the adapter goes; checkpoints lie in its scratch folder.
+        distances: what sets are compared by, where the spec's distance is `program`.
 
     Returns: reward, KL, diversity of the last window, the step kept, whether an alarm stopped it (adapter.json: why).
 
@@ -69,7 +78,7 @@ def train_grpo(
         InputError: an adapter of another base, an empty split, a prompt that does not fit the context.
         TrainingError: nothing is trainable, the start is not the SFT adapter, a bad reward, or the loss diverged.
     """
-    trainer = build_grpo_trainer(spec, base, start, dataset, reward, job)
+    trainer = build_grpo_trainer(spec, base, start, dataset, reward, job, distances)
     checkpoint = latest_complete(job.scratch / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     alarm = trainer.alarms.alarm
@@ -80,7 +89,15 @@ def train_grpo(
     return {**result, "train/kept_step": float(kept), "train/alarm": float(alarm is not None)}
 
 
-def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, reward: RewardFunction, job: Job) -> Any:
+def build_grpo_trainer(
+    spec: GRPOSpec,
+    base: Path,
+    start: Path,
+    dataset: Path,
+    reward: RewardFunction,
+    job: Job,
+    distances: GroupDistances | None = None,
+) -> Any:
     """The trainer of a spec, checked and ready to train; raises as `train_grpo`, but for what needs a step."""
     import transformers
 
@@ -101,7 +118,7 @@ def build_grpo_trainer(spec: GRPOSpec, base: Path, start: Path, dataset: Path, r
     trainer = SetTrainer(
         spec.grpo,
         reward,
-        _distances(spec.grpo, base),
+        _distances(spec.grpo, base, distances),
         AlarmCallback(spec.grpo.alarms, job.scratch / "dynamics"),
         model=model,
         args=_arguments(spec, model, job.scratch / "checkpoints"),
@@ -177,13 +194,17 @@ def _schedule(prompts: Sequence[str], spec: GRPOSpec) -> Dataset:
     return Dataset.from_list([{"prompt": chat(prompts[i])} for i in order[:wanted]])
 
 
-def _distances(grpo: GRPOConfig, base: Path) -> DistanceFunction:
+def _distances(grpo: GRPOConfig, base: Path, brought: GroupDistances | None) -> GroupDistances:
+    if grpo.distance == "program":
+        if brought is None:
+            raise InputError("distance program: these completions are no programs: use embedding or lexical")
+        return brought
     if grpo.distance == "lexical":
-        return lexical_distances
+        return lambda _, texts: lexical_distances(texts)
     from polymlops.models.encoder import embed, load_encoder
 
     encoder = load_encoder(base / "encoder")
-    return lambda texts: cosine_distances(embed(encoder, texts))
+    return lambda _, texts: cosine_distances(embed(encoder, texts))
 
 
 def _arguments(spec: GRPOSpec, model: PeftModel, checkpoints: Path) -> Any:

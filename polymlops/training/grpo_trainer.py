@@ -18,12 +18,11 @@ from trl.trainer.utils import split_tensor_dict, use_adapter
 from polymlops.config.grpo import GRPOConfig
 from polymlops.errors import TrainingError
 from polymlops.generation.decoding import Candidate, Decoding, pad_left, prompt_key, sample_candidates
-from polymlops.training.grpo import RewardFunction, values_of
+from polymlops.training.grpo import GroupDistances, RewardFunction, values_of
 from polymlops.training.grpo_alarms import AlarmCallback
 from polymlops.training.grpo_forward import Rows, token_scores
 from polymlops.training.grpo_groups import SampledGroups, checked
 from polymlops.training.grpo_merging import merged
-from polymlops.training.polychromic import DistanceFunction
 from polymlops.training.rewards import RewardScores
 
 
@@ -31,7 +30,7 @@ class SetTrainer(GRPOTrainer):
     """TRL's trainer with the advantages of a set objective; `mean` at k = 1 is TRL's own, unscaled."""
 
     def __init__(
-        self, config: GRPOConfig, reward: RewardFunction, distances: DistanceFunction, alarms: AlarmCallback, **trl: Any
+        self, config: GRPOConfig, reward: RewardFunction, distances: GroupDistances, alarms: AlarmCallback, **trl: Any
     ) -> None:
         score: Any = self._reward  # TRL's type is a list that could hold None, hence invariant
         super().__init__(reward_funcs=score, **trl)
@@ -68,7 +67,8 @@ class SetTrainer(GRPOTrainer):
         values = checked(values_of(rewards), replies, self.config, self.state.global_step == 0)
         rewards_GK = values.reshape(-1, self.config.samples)
         rows = np.array(replies, dtype=object).reshape(rewards_GK.shape)
-        distances_GKK = np.stack([self.distances(list(row)) for row in rows])
+        groups = zip(posts[:: self.config.samples], rows, strict=True)
+        distances_GKK = np.stack([self.distances(post, list(row)) for post, row in groups])
         self.groups = SampledGroups(rewards_GK, tuple(self.candidates), tuple(replies), distances_GKK)
         return values.tolist()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from polymlops.config.profiles import load_config, profile_names, validate
+from polymlops.config.suites import MbppConfig, WorldSuiteConfig
 from polymlops.errors import ConfigError
 
 
@@ -20,6 +21,19 @@ def test_overrides_apply_in_order():
     assert config.polychromic.lambda_ == 0.2
     assert config.seeds == (1, 2)
     assert config.tracking.uri is None
+
+
+@pytest.mark.parametrize(
+    ("profile", "overrides", "suite"),
+    [
+        ("demo", ["code.suite.split=validation"], WorldSuiteConfig(split="validation")),
+        ("demo", ["code.suite.split=train", "code.suite.kind=mbpp"], MbppConfig(split="train")),
+        ("demo", ["code.suite={kind: mbpp}", "code.suite.variant=sanitized"], MbppConfig(variant="sanitized")),
+        ("smoke", ["code.suite.seed=3"], load_config("smoke").code.suite.model_copy(update={"seed": 3})),
+    ],
+)
+def test_one_key_of_a_tagged_section_leaves_its_kind(profile, overrides, suite):
+    assert load_config(profile, overrides).code.suite == suite
 
 
 def test_file_is_a_profile_too(tmp_path):
@@ -53,6 +67,8 @@ def test_file_is_a_profile_too(tmp_path):
         (["sampling.temperature=.nan"], "sampling.temperature: Input should be"),
         (["data.split.test=0.5"], "data.split: the shares sum to"),
         (["name='a/b'"], "name: String should match pattern"),
+        (["grpo.distance=program"], "grpo.distance: replies are no programs: use embedding or lexical"),
+        (["code.suite.variant=full"], "code.suite.world.variant: unknown key"),
         (["lambda"], "--set lambda: expected key.path=value"),
         (["name.x=1"], "--set name.x=1: name is a value, not a section"),
         (["seeds=[1"], "--set seeds=[1: not YAML"),
@@ -63,6 +79,14 @@ def test_fault_is_one_line_with_its_path(overrides, line):
         load_config("demo", overrides)
     assert str(failure.value).startswith(line)
     assert len(str(failure.value).splitlines()) == 1
+
+
+def test_a_tagged_section_without_a_default_is_asked_for_its_kind():
+    values = load_config("demo").model_dump(mode="json", by_alias=True)
+    del values["code"]["suite"]["kind"]
+    with pytest.raises(ConfigError) as failure:
+        validate(values)
+    assert str(failure.value) == "code.suite: says no kind, and has none by default: add code.suite.kind"
 
 
 def test_every_fault_is_told_at_once():

@@ -193,6 +193,33 @@ def test_imports_and_helpers_of_the_prompt_are_put_before_a_program_that_lacks_t
     compile(future.source, "<program>", "exec")
 
 
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("```\nimport math\n```\n```\ndef f(x):\n    return math.pi\n```", "def f(x):\n    return math.pi\n"),
+        ("```\ndef f(x):\n    return 1\n```\nNever:\n```\ndef f(x):\n    return 2\n```", "def f(x):\n    return 2\n"),
+        (
+            "```\nclass Solution:\n    def f(self, x):\n        return 1\n```",
+            "        def f(self, x):\n            return 1\n",
+        ),
+        ("    return h(x)\n\ndef h(x):\n    return 1\n", "    return h(x)\n\n"),
+    ],
+)
+def test_the_limits_are_those_that_are_written_down(text, ending):
+    prompt = 'def f(x):\n    """Doc."""\n'
+    found = extract(Problem("T/0", prompt, prompt, "f", "", "", "    return 1\n", "T/0"), text)
+    assert found.source.endswith(ending)
+    assert found.source in (ending, prompt + ending, f"{prompt}    class Solution:\n{ending}")
+
+
+@pytest.mark.parametrize(
+    "text", [">>> def f(x):\n...     return 1\n", "> ```\n> def f(x):\n>     return 1\n> ```", "\treturn 1"]
+)
+def test_what_is_not_read_is_written_down_too(text):
+    prompt = 'def f(x):\n    """Doc."""\n'
+    assert extract(Problem("T/0", prompt, prompt, "f", "", "", "    return 1\n", "T/0"), text).fault
+
+
 def test_what_the_prompt_has_in_its_body_already_is_no_body():
     prefix = 'def up(x):\n    import math\n    """Round up."""\n'
     problem = Problem("X/0", prefix, prefix, "up", "", "", "    return math.ceil(x)\n", "X/0")

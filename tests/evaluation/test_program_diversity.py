@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from polymlops.evaluation.program_diversity import algorithm_labels, diversity_table, problem_samples
+from polymlops.evaluation.program_diversity import problem_samples, program_diversity
 
 LOOP = "def f(x):\n    total = 0\n    for item in x:\n        total += item\n    return total\n"
 RENAMED = LOOP.replace("total", "found").replace("item", "number")
@@ -12,16 +12,22 @@ BROKEN = "def f(x:\n"
 
 
 def runs_of(**problems):
-    rows = [(task, source, passed) for task, pairs in problems.items() for source, passed in pairs]
-    return pl.DataFrame(rows, schema=["prompt_id", "program", "passed"], orient="row")
+    rows = [(task, k, *pair) for task, pairs in problems.items() for k, pair in enumerate(pairs)]
+    return pl.DataFrame(rows, schema=["prompt_id", "sample_id", "program", "passed"], orient="row")
+
+
+def diversity_table(runs, threshold, workers=1):
+    return program_diversity(runs, threshold, workers).table
 
 
 def test_renaming_is_no_other_algorithm():
-    first, second, third, fourth = algorithm_labels([LOOP, RENAMED, DIRECT, BROKEN], 0.3)
+    sources = [(source, None) for source in (LOOP, RENAMED, DIRECT, BROKEN)]
+    found = program_diversity(runs_of(q=sources[2:], p=sources), 0.3).algorithms
+    assert found.select("prompt_id", "sample_id").rows() == [("q", 0), ("q", 1), ("p", 0), ("p", 1), ("p", 2), ("p", 3)]
+    assert found["intent"].is_null().to_list() == [False, True, False, False, False, True]
+    first, second, third = found["intent"].to_list()[2:5]
     assert first == second
     assert first != third
-    assert fourth is None
-    assert algorithm_labels([], 0.3) == []
 
 
 def test_the_two_readings_differ_by_the_names():

@@ -1,5 +1,6 @@
 """The reward is the sandbox's verdict; what nobody could judge is an error, not a zero."""
 
+import numpy as np
 import pytest
 
 from polymlops.config.sandbox import SandboxLimits
@@ -7,6 +8,8 @@ from polymlops.config.suites import WorldSuiteConfig
 from polymlops.data.suite_problems import Suite
 from polymlops.data.suites import load_suite
 from polymlops.errors import InputError, StageError
+from polymlops.evaluation.code_diversity import DiversityRule, ProblemSamples, code_diversity
+from polymlops.evaluation.completions import extract
 from polymlops.evaluation.sandbox import Outcome, SandboxPool
 from polymlops.evaluation.unit_test_reward import UnitTestReward
 
@@ -31,6 +34,21 @@ def test_what_cannot_be_judged_is_an_error():
     problem = SUITE.problems[0]
     with pytest.raises(StageError, match=r"could not judge 1 answers \(no worker\)"):
         UnitTestReward(SUITE, BrokenPool())([problem.prompt], [problem.canonical_solution])
+
+
+def test_distances_are_those_that_diversity_reports_and_broken_programs_add_none():
+    problem = next(problem for problem in SUITE.problems if problem.canonical_solution.count("\n") == 1)
+    loop = "    for y in [1]:\n        pass\n    return None"
+    answers = [problem.canonical_solution, loop.strip(), "    return (", problem.canonical_solution.strip(), loop]
+    reward = UnitTestReward(SUITE, BrokenPool())
+    found_KK = reward.distances(problem.prompt, answers)
+    programs = tuple(extract(problem, answer).source for answer in answers)
+    alone = code_diversity(ProblemSamples("p", (programs[0], programs[1])), DiversityRule()).distance
+    assert alone > 0
+    kind_K = np.array([0, 1, 2, 0, 1])
+    expected = np.array([[0, alone, 0], [alone, 0, 0], [0, 0, 0]])[np.ix_(kind_K, kind_K)]
+    np.testing.assert_allclose(found_KK, expected)
+    assert not reward.distances(problem.prompt, ["    return ("] * 2).any()
 
 
 def test_unknown_and_ambiguous_prompts_are_refused():

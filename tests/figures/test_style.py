@@ -1,6 +1,8 @@
 import re
 from typing import get_args
 
+from polymlops.config.code_slices import code_tuned_arms
+from polymlops.config.profiles import load_config
 from polymlops.config.schema import Arm
 from polymlops.figures.style import ARMS, SPARE, arm_styles, better
 
@@ -12,7 +14,8 @@ def test_known_arms_always_look_the_same():
 
 def test_every_arm_of_a_report_has_its_style():
     arms = get_args(Arm)
-    assert set(arms) <= set(ARMS)
+    trained_on_programs = {arm for arm, _ in code_tuned_arms(load_config("code-grpo"))}
+    assert {*arms, *trained_on_programs} <= set(ARMS)
 
 
 def test_unknown_arms_keep_their_name_and_differ():

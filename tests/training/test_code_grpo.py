@@ -9,13 +9,14 @@ from safetensors.torch import load_file
 
 from polymlops.config.code_slices import CodeGRPOSpec, ZeroAdapterSpec
 from polymlops.config.coding import UnitTestsRewardConfig
-from polymlops.config.grpo import AlarmConfig, GRPOConfig
+from polymlops.config.grpo import AlarmConfig, GRPOConfig, ObjectiveConfig
 from polymlops.config.schema import LoraConfig
 from polymlops.config.suites import WorldSuiteConfig
 from polymlops.data.suites import load_suite
+from polymlops.errors import InputError
 from polymlops.models.loading import load_base, load_with_adapter
 from polymlops.records import Job
-from polymlops.training.code_grpo import train_on_programs
+from polymlops.training.code_grpo import ProgramJudges, train_on_programs
 from polymlops.training.zero_adapter import make_zero_adapter
 
 PROBLEMS = load_suite(WorldSuiteConfig(split="train", count=6)).problems
@@ -32,6 +33,9 @@ GRPO = GRPOConfig(
     alarms=AlarmConfig(gold_patience=0),
 )
 SPEC = CodeGRPOSpec(arm="code_mean", seed=1, grpo=GRPO, reward=UnitTestsRewardConfig())
+
+
+POLYCHROMIC = GRPO.with_objective(ObjectiveConfig(objective="polychromic", k=2)).model_dump()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def test_the_reward_gets_the_problems_prompts_and_moves_the_weights(zero, small_
         seen.extend(prompts)
         return -np.array([len(answer) for answer in answers], dtype=np.float64)
 
-    metrics = train_on_programs(SPEC, small_base, zero, PROBLEMS, shorter_is_better, job)
+    metrics = train_on_programs(SPEC, small_base, zero, PROBLEMS, ProgramJudges(shorter_is_better), job)
     assert set(seen) <= {problem.prompt for problem in PROBLEMS}
     assert len(seen) == 2 * 2 * 4
     assert metrics["train/kept_step"] == 2
@@ -71,3 +75,20 @@ def test_the_reward_gets_the_problems_prompts_and_moves_the_weights(zero, small_
     assert any(not torch.equal(start[name], end[name]) for name in start)
     about = json.loads((job.output / "adapter.json").read_text())
     assert (about["arm"], about["seed"]) == ("code_mean", 1)
+
+
+def test_programs_are_compared_by_what_is_brought_and_not_without_it(zero, small_base, make_job):
+    grpo = GRPOConfig.model_validate(POLYCHROMIC | {"distance": "program"})
+    spec, seen = SPEC.model_copy(update={"grpo": grpo}), []
+
+    def distances(prompt, answers):
+        seen.append((prompt, len(answers)))
+        return 1 - np.eye(len(answers))
+
+    judges = ProgramJudges(lambda prompts, answers: np.arange(len(answers)) % 2.0, distances)
+    metrics = train_on_programs(spec, small_base, zero, PROBLEMS, judges, make_job("brought"))
+    assert {prompt for prompt, _ in seen} <= {problem.prompt for problem in PROBLEMS}
+    assert [answers for _, answers in seen] == [4] * 4, "two groups of four in each of two steps"
+    assert metrics["train/diversity"] in (0, 1), "all valid answers are as far apart as can be"
+    with pytest.raises(InputError, match="distance program: these completions are no programs"):
+        train_on_programs(spec, small_base, zero, PROBLEMS, ProgramJudges(judges.reward), make_job("without"))
