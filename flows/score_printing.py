@@ -12,6 +12,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from polymlops.report.arm_differences import ArmDifference
 from polymlops.report.json_files import json_ready
@@ -79,7 +80,7 @@ def _p(value: float) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for name in columns:
         table.add_column(name)
     return table

@@ -14,7 +14,7 @@ from typing import IO, Any
 import polars as pl
 
 from polymlops.errors import InputError
-from polymlops.evaluation.candidate_rows import is_used
+from polymlops.evaluation.candidate_rows import arm_fault, is_used
 
 CHUNK = 8192  # rows held as Python objects
 PARQUET, GZIP = ".parquet", ".gz"
@@ -46,9 +46,15 @@ def place(path: Path | str, number: int) -> str:
 
 
 def arm_of(path: Path) -> str:
-    """The arm of candidates that name none: the file's name without its endings."""
+    """The arm of candidates that name none: the file's name without its endings.
+
+    Raises: InputError where that cannot name an arm.
+    """
     name = path.name.removesuffix(GZIP)
-    return name.removesuffix(Path(name).suffix) or name
+    arm = name.removesuffix(Path(name).suffix) or name
+    if fault := arm_fault(arm):
+        raise InputError(f"{path.name!r} names its candidates' arm: {fault}, or give the rows an arm")
+    return arm
 
 
 @contextmanager

@@ -16,6 +16,8 @@ SELECTOR = "selector_"
 VERDICT, REASON, HARNESS_ERROR = "verdict", "reason", "harness_error"
 INT64 = 2**63
 SHOWN = 40  # characters of a wrong value in a message
+LONGEST_ARM = 100  # characters; it heads tables and legends and is a tag
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet that opens the CSV would compute a name that begins so
 
 
 def is_used(column: str) -> bool:
@@ -37,7 +39,7 @@ def parse_row(row: Mapping[str, Any], needs_text: bool = True) -> dict[str, Any]
     parsed: dict[str, Any] = {
         "prompt_id": _identifier(_one_of(row, PROMPT), row),
         "text": _text(_one_of(row, TEXT, needs_text), row),
-        "arm": _name(row, "arm"),
+        "arm": _arm(row),
         "seed": _seed(row.get("seed")),
         "sample_id": _identifier("sample_id", row),
         "passed": _boolean(row.get("passed")),
@@ -83,6 +85,25 @@ def _name(row: Mapping[str, Any], name: str) -> str | None:
     if not value.strip():
         raise InputError(f"{name} is empty: write a name")
     return _encodable(name, value)
+
+
+def _arm(row: Mapping[str, Any]) -> str | None:
+    value = _name(row, "arm")
+    fault = None if value is None else arm_fault(value)
+    if fault:
+        raise InputError(f"arm is {_shown(value)}: {fault}")
+    return value
+
+
+def arm_fault(arm: str) -> str | None:
+    """Why a name cannot head a table, with the remedy; none where it can. Markup can: it is shown as text."""
+    if len(arm) > LONGEST_ARM:
+        return f"{len(arm)} characters; write at most {LONGEST_ARM}"
+    if not arm.isprintable():
+        return "it has a line break or another character that does not print; leave that out"
+    if arm.startswith(FORMULA):
+        return f"a spreadsheet would take it for a formula; begin it with anything but {' '.join(FORMULA)}"
+    return None
 
 
 def _text(name: str, row: Mapping[str, Any]) -> str | None:

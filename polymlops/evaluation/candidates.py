@@ -147,9 +147,11 @@ def _filled(frame: pl.DataFrame, path: Path, faults: Faults) -> pl.DataFrame:
     for name in ("arm", "seed", "sample_id"):
         _check_partial(frame, name, path, faults, "the file")
     order = pl.int_range(pl.len()).over("arm", "seed", "prompt_id").cast(pl.String)
-    return frame.with_columns(
-        pl.col("arm").fill_null(arm_of(path)), pl.col("seed").fill_null(UNTRAINED_SEED)
-    ).with_columns(pl.col("sample_id").fill_null(order))
+    if frame["arm"].null_count():
+        frame = frame.with_columns(pl.col("arm").fill_null(arm_of(path)))
+    return frame.with_columns(pl.col("seed").fill_null(UNTRAINED_SEED)).with_columns(
+        pl.col("sample_id").fill_null(order)
+    )
 
 
 def _check_whole(frame: pl.DataFrame, paths: Sequence[Path], faults: Faults) -> None:

@@ -53,15 +53,27 @@ ARMS: Mapping[str, ArmStyle] = MappingProxyType(
         "code_polychromic": ArmStyle("Unit tests: polychromic", WINE, "8"),
     }
 )
+LONGEST_LABEL = 40  # characters in a legend
 SPARE = ((GREEN, "X"), (BLACK, "*"), (SKY, "<"), (PURPLE, ">"), (ORANGE, "p"), (GREY, "h"))
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Style of each arm, in order; names that the project does not know get the spare colours and keep their name."""
+    """Style of each arm, in order; names that the project does not know get the spare colours and keep their name.
+
+    In a label a name is text, whatever is in it; one too long for a legend is cut.
+    """
     unique = list(dict.fromkeys(arms))
     unknown = [arm for arm in unique if arm not in ARMS]
-    spare = {arm: ArmStyle(arm, *SPARE[i % len(SPARE)]) for i, arm in enumerate(unknown)}
+    spare = {arm: ArmStyle(_label(arm), *SPARE[i % len(SPARE)]) for i, arm in enumerate(unknown)}
     return {arm: ARMS[arm] if arm in ARMS else spare[arm] for arm in unique}
+
+
+def _label(name: str) -> str:
+    """A name on one line, without what matplotlib would read as mathematics."""
+    line = "".join(character if character.isprintable() else " " for character in name)
+    short = line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"
+    shown = f" {short}" if short.startswith("_") else short  # a legend leaves out labels that begin so
+    return shown.replace("$", r"\$")
 
 
 def new_figure(height: float, width: float = COLUMN_WIDTH) -> Figure:

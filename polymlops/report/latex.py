@@ -21,8 +21,9 @@ ESCAPED = {
 
 
 def escaped(text: str) -> str:
-    """Text with the characters that LaTeX would take as commands escaped."""
-    return "".join(ESCAPED.get(character, character) for character in text)
+    """Text with the characters that LaTeX would take as commands escaped; line breaks and the like become spaces."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return "".join(ESCAPED.get(character, character) for character in line)
 
 
 def booktabs(rows: Sequence[Sequence[str]]) -> str:

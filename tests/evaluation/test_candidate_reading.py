@@ -94,6 +94,9 @@ WRONG_ROWS = {
     "quality as string": ({"quality": "0.5"}, 'quality is "0.5", a string: write a number, without quotes'),
     "quality as boolean": ({"quality": True}, "quality is true, a boolean: write a number, without quotes"),
     "fractional seed": ({"seed": 1.5}, "seed is 1.5, a number: write a whole number"),
+    "arm of two lines": ({"arm": "a\nb"}, 'arm is "a\\nb", a string: it has a line break'),
+    "arm of a page": ({"arm": "x" * 10_000}, f'arm is "{"x" * 39}..., a string: 10000 characters; write at most 100'),
+    "arm as a formula": ({"arm": "=1+1"}, 'arm is "=1+1", a string: a spreadsheet would take it for a formula'),
     "arm of another type": ({"arm": 3}, "arm is 3: write a string"),
 }
 NOT_IN_PARQUET = {"half a character", "huge quality"}
@@ -214,3 +217,15 @@ def test_faults_of_all_files_come_together(tmp_path):
     with pytest.raises(InputError) as caught:
         read_candidates(files)
     assert [line.split("/")[-1].split(":")[0] for line in str(caught.value).splitlines()] == ["a.jsonl", "b.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["@sum", "two\nlines", "x" * 101])
+def test_a_file_whose_name_cannot_be_an_arm_needs_arms(tmp_path, name):
+    path = write(tmp_path / f"{name}.jsonl", [ROW])
+    assert "names its candidates' arm" in fault(path)
+    assert read_candidates([write(path, [ROW | {"arm": "named"}])]).arms == ("named",)
+
+
+def test_markup_quotes_and_mathematics_are_names(tmp_path):
+    arms = ("<script>alert(1)</script>", "'; DROP TABLE runs; --", '"q"', "$x_{", "[/bold]", "\\input{x}")
+    assert read_candidates([write(tmp_path / "a.jsonl", [ROW | {"arm": arm} for arm in arms])]).arms == arms

@@ -44,6 +44,10 @@ def test_latex_is_a_booktabs_table_with_its_commands_escaped():
     assert escaped("{$^~#<>}") == r"\{\$\textasciicircum{}\textasciitilde{}\#\textless{}\textgreater{}\}"
 
 
+def test_a_line_break_does_not_end_a_cell_of_latex():
+    assert escaped("a\n\nb\tc\x00") == "a  b c "
+
+
 def test_numbers_for_people():
     assert [shown(x) for x in (0.12345, -1e-9, math.nan, math.inf, 12345.6)] == [
         "0.123",
