@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.results import CoreResults, DepthResults, GeneralizationResults, RoadmapResults
+    from flows.results import CoreResults, DepthResults, GeneralizationResults, RewardResults, RoadmapResults
     from polymlops.config.schema import ExperimentConfig
 
-__all__ = ["run_core_results", "run_generalization", "run_roadmap", "run_theoretical_depth"]
+__all__ = ["run_core_results", "run_generalization", "run_reward_model", "run_roadmap", "run_theoretical_depth"]
 
 
 def run_core_results(config: ExperimentConfig) -> CoreResults:
@@ -47,6 +47,21 @@ def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
         from flows.theoretical_depth import theoretical_depth
 
         return prefect.settled(theoretical_depth(config, return_state=True))
+
+
+def run_reward_model(config: ExperimentConfig) -> RewardResults:
+    """Data, base model and reward model, validated: what phase 2 begins with.
+
+    Raises:
+        UsageError: the config asks for what cannot be done.
+        StageError: a stage failed; what was finished is kept, and the same call goes on from there.
+    """
+    from flows.services import services
+
+    with services(config) as prefect:
+        from flows.reward_model import reward_model
+
+        return prefect.settled(reward_model(config, return_state=True))
 
 
 def run_generalization(config: ExperimentConfig) -> GeneralizationResults:

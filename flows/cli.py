@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.evaluate_options import evaluate_options
+from flows.own_data_options import own_data_options
 from flows.score_options import compare_options, score_options
 
 if TYPE_CHECKING:
@@ -137,6 +138,31 @@ def compare(**options: Any) -> None:
 
     with exit_codes():
         compare_command(CompareRequest(**options))
+
+
+@main.command()
+@own_data_options
+def ingest(**options: Any) -> None:
+    """Check a file of posts, replies and likes: JSON lines, CSV, Parquet, or a folder of them. Keeps nothing.
+
+    Every row that cannot be used is counted by its reason, with examples. Exits with 2 where no row is usable.
+    """
+    from flows.commands import exit_codes
+    from flows.own_data import OwnDataRequest, ingest_command
+
+    with exit_codes():
+        ingest_command(OwnDataRequest(**options))
+
+
+@main.command()
+@own_data_options
+def reward(**options: Any) -> None:
+    """Train a reward model on a file of posts, replies and likes, and judge it on posts that it has not seen."""
+    from flows.commands import exit_codes
+    from flows.own_data import OwnDataRequest, reward_command
+
+    with exit_codes():
+        reward_command(OwnDataRequest(**options))
 
 
 def _config(profile: str, overrides: tuple[str, ...]) -> ExperimentConfig:

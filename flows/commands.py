@@ -48,7 +48,7 @@ def _say(lines: Iterator[str] | list[str]) -> None:
 def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> None:
     """Run a phase or the roadmap and print its results."""
     check_writable(config.output_dir)
-    _show_progress()
+    show_progress()
     from flows.printing import print_results
 
     with contextlib.redirect_stdout(sys.stderr):  # trainers print; stdout is for results
@@ -128,7 +128,7 @@ def check_writable(output_dir: Path) -> None:
         ) from None
 
 
-def _show_progress() -> None:
+def show_progress() -> None:
     """Our own messages on stderr; Prefect's go to its API, where its UI shows them."""
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about each other
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -6,6 +6,7 @@ from flows.execution import Call
 from flows.results import Foundations
 from polymlops.config.schema import STARTS, ExperimentConfig
 from polymlops.config.slices import adapter_spec, grpo_arms, grpo_spec, trained_arms
+from polymlops.data.ingest_files import pinned
 from polymlops.refs import ModelRef, RewardRef
 from tasks.arms import train_adapter
 from tasks.preparation import build_base_model, prepare_dataset
@@ -14,7 +15,7 @@ from tasks.rewards import GRPOSources, train_grpo, train_reward_model
 
 def lay_foundations(call: Call, config: ExperimentConfig) -> Foundations:
     """Data, base model, SFT adapters."""
-    dataset = call(prepare_dataset, config.data)
+    dataset = call(prepare_dataset, pinned(config.data))
     base = call(build_base_model, config.base_model, dataset)
     adapters: dict[str, ModelRef] = {}
     for arm, seed in trained_arms(config):

@@ -107,6 +107,16 @@ class CoreResults(PhaseResults):
     artifacts: CoreArtifacts
 
 
+class RewardResults(Result):
+    """The reward model, without the phase that uses it."""
+
+    parent_run_id: str = Field(description="MLflow run")
+    dataset: DatasetRef
+    base: ModelRef
+    reward: RewardRef
+    folder: Path = Field(description="the model and its report, on this machine")
+
+
 class DepthResults(PhaseResults):
     """Phase 2."""
 

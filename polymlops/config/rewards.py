@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from polymlops.config.section import Section
 
-Candidate = Literal["frozen", "cross_encoder"]
+Candidate = Literal["frozen", "cross_encoder", "pairs"]
+Covariate = Literal["age", "author"]
 Component = Literal["relevance", "length", "repetition", "echo", "well_formed"]
 Weight = Annotated[float, Field(gt=0, le=1)]
 
@@ -28,11 +29,16 @@ class CrossEncoderConfig(Section):
 class RewardModelConfig(Section):
     """A model of how much people like a reply to a post, from the `reward` split."""
 
-    target: Literal["log1p", "rank"] = Field(
-        "log1p", description="log(1 + likes), or the normal score of its rank among the replies to the same post"
+    target: Literal["log1p", "rank", "per_view"] = Field(
+        "log1p",
+        description="log(1 + likes), the normal score of its rank among the replies to the same post, or "
+        "log((1 + likes) / (1 + views))",
     )
     candidates: tuple[Candidate, ...] = Field(
         ("frozen", "cross_encoder"), min_length=1, description="the better on held-out within-post rank is kept"
+    )
+    covariates: tuple[Covariate, ...] = Field(
+        ("age", "author"), description="what `pairs` accounts for where it is known, and leaves out of its scores"
     )
     folds: int = Field(5, ge=2, le=20, description="groups of posts, each held out once; candidates meet on the first")
     references: int = Field(8, ge=1, le=64, description="other posts that a reply's likelihood is compared with")

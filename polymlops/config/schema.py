@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig
 from polymlops.config.coding import CodeConfig, CodeGRPOConfig
 from polymlops.config.creative import CreativeConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
+from polymlops.config.ingest import FileSource, HubSource
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
 from polymlops.config.sampling import SamplingConfig
 from polymlops.config.section import Fraction, Section, Slug
@@ -64,7 +65,7 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """Where interactions come from, how they are cleaned, and how they are split."""
 
-    source: WorldSource = WorldSource()
+    source: Annotated[WorldSource | FileSource | HubSource, Field(discriminator="kind")] = WorldSource()
     min_characters: int = Field(10, ge=0, description="shorter replies are dropped")
     max_characters: int = Field(280, ge=1, description="longer replies are dropped")
     near_duplicate_similarity: float = Field(
@@ -75,6 +76,13 @@ class DataConfig(Section):
     )
     split: SplitConfig = SplitConfig()
     seed: int = Field(42, ge=0, description="seed of the split")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _world_is_the_default(cls, values: Any) -> Any:
+        """A source that does not say its kind is the world."""
+        source = values.get("source") if isinstance(values, Mapping) else None
+        return values | {"source": {"kind": "world"} | source} if isinstance(source, dict) else values
 
     @model_validator(mode="after")
     def _length_window(self) -> DataConfig:

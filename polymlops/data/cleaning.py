@@ -56,6 +56,8 @@ def normalise(text: str) -> str:
 
     Numbers stay as they are: where an invisible character stood between two digits, a space takes its place.
     """
+    if text.isascii() and text.isprintable():  # most texts: nothing is invisible, and the only white space is a space
+        return " ".join(text.split())
     text = re.sub(rf"(?<=\d){INVISIBLE}+(?=\d)", " ", text)
     text = unicodedata.normalize("NFC", re.sub(INVISIBLE, "", text))
     return re.sub(r"\s+", " ", text).strip()
@@ -66,12 +68,13 @@ def comparable(text: str) -> str:
     return normalise(normalise(text).casefold())
 
 
-def clean_interactions(frame: pl.DataFrame, min_characters: int, max_characters: int) -> Cleaned:
+def clean_interactions(frame: pl.DataFrame, min_characters: int, max_characters: int, least_likes: int = 0) -> Cleaned:
     """Normalise the texts of raw interactions and drop the rows that cannot be used.
 
     Needs the columns post_id, post, reply_id, reply, author, likes; others pass through. Lengths are in characters of
     the normalised reply, both ends included. A bad row never raises: it is counted as missing_field, not_a_count,
-    negative_likes, empty, too_short, too_long or echo_of_post, the first that applies.
+    negative_likes (few_likes where `least_likes` is not 0), empty, too_short, too_long or echo_of_post, the first that
+    applies.
 
     Raises: InputError where a whole column is missing.
     """
@@ -83,7 +86,7 @@ def clean_interactions(frame: pl.DataFrame, min_characters: int, max_characters:
     dropped: list[tuple[str, str]] = []
     for raw in frame.select(REQUIRED).iter_rows():
         row = _normalised(raw)
-        reason = _fault(row, min_characters, max_characters)
+        reason = _fault(row, min_characters, max_characters, least_likes)
         kept.append(reason is None)
         if reason is None:
             clean.append(row)
@@ -136,19 +139,19 @@ def _count(value: Any) -> int | float | None:
     return int(value) if abs(value) <= LARGEST_COUNT and value == int(value) else math.nan
 
 
-def _fault(row: Sequence[Any], min_characters: int, max_characters: int) -> str | None:
+def _fault(row: Sequence[Any], min_characters: int, max_characters: int, least_likes: int) -> str | None:
     post_id, post, reply_id, reply, author, likes = row
     length = len(reply or "")
     faults = {
         "missing_field": None in row or not (post_id and reply_id and author),
         "not_a_count": isinstance(likes, float),
-        "negative_likes": (likes or 0) < 0,
+        "few_likes" if least_likes else "negative_likes": (likes or 0) < least_likes,
         "empty": not (post and reply),
         "too_short": length < min_characters,
         "too_long": length > max_characters,
-        "echo_of_post": comparable(post or "") == comparable(reply or ""),
     }
-    return next((reason for reason, holds in faults.items() if holds), None)
+    reason = next((reason for reason, holds in faults.items() if holds), None)
+    return reason or ("echo_of_post" if comparable(post) == comparable(reply) else None)
 
 
 def _example(values: Sequence[Any]) -> str:

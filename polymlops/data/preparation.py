@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polymlops.config.schema import DataConfig, SplitConfig, WorldSource
+from polymlops.config.schema import DataConfig, SplitConfig
 from polymlops.data.cleaning import Drops, clean_interactions, comparable
 from polymlops.data.duplicates import drop_duplicates
+from polymlops.data.engagement import log_likes_of
+from polymlops.data.sources import RawInteractions, read_source
 from polymlops.data.splits import SPLITS, Split, split_interactions
-from polymlops.data.world import World, truth_frame
 from polymlops.errors import DataQualityError
 from polymlops.records import Job
 
@@ -39,26 +40,30 @@ def prepare_dataset(config: DataConfig, job: Job) -> dict[str, float]:
     """Write train_sft, train_grpo, reward, validation, test and truth as parquet, and report.json, to `job.output`.
 
     A split holds post_id, post, reply_id, reply, author, likes (a count) and created, sorted by post and reply; equal
-    configs give equal rows. truth.parquet is the world's truth about the posts; no training code may read it. Returns
-    flat metrics: `data/rows`, `data/dropped`, `data/dropped_<reason>`, `data/rows_<split>`, `data/posts_<split>`.
+    configs give equal rows. truth.parquet is the world's truth about the posts; no training code may read it, and
+    other sources have none. Returns flat metrics: `data/rows`, `data/dropped`, `data/dropped_<reason>`,
+    `data/noted_<what>`, `data/rows_<split>`, `data/posts_<split>`.
 
-    Raises: DataQualityError where a check fails, a split without rows included; report.json is written first.
+    Raises:
+        DataQualityError: a check fails, a split without rows included; report.json is written first.
+        InputError: a file or a Hub dataset cannot be read, or has no usable row.
     """
-    raw, truth = _read_source(config.source)
-    cleaned = clean_interactions(raw, config.min_characters, config.max_characters)
+    raw = read_source(config, job.scratch)
+    cleaned = clean_interactions(raw.rows, config.min_characters, config.max_characters, raw.least_likes)
     distinct = drop_duplicates(cleaned.rows, config.near_duplicate_similarity)
     split = split_interactions(distinct.rows, config.split, config.seed)
-    drops = cleaned.drops + distinct.drops + split.drops
-    checks = check_splits(split, len(raw), drops, config.split)
-    report = _report(split, len(raw), drops, checks)
+    drops = raw.drops + cleaned.drops + distinct.drops + split.drops
+    checks = check_splits(split, raw.rows_in, drops, config.split)
+    report = _report(split, raw, drops, checks)
     (job.output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         raise DataQualityError("prepared data failed its checks: " + "; ".join(failed))
     for name in SPLITS:
         _rows_of(split, name).write_parquet(job.output / f"{name}.parquet")
-    truth.write_parquet(job.output / "truth.parquet")
-    return _metrics(split, drops)
+    if raw.truth is not None:
+        raw.truth.write_parquet(job.output / "truth.parquet")
+    return _metrics(split, drops) | {f"data/noted_{what}": float(count) for what, count in raw.notes.items()}
 
 
 def check_splits(split: Split, rows_in: int, drops: Drops, shares: SplitConfig) -> list[Check]:
@@ -82,13 +87,6 @@ def check_splits(split: Split, rows_in: int, drops: Drops, shares: SplitConfig) 
     ]
 
 
-def _read_source(source: WorldSource) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Raw interactions, and the truth about their posts."""
-    world = World(source.seed)
-    posts = world.posts(source.posts)
-    return world.interactions(posts, source.replies_per_post), truth_frame(posts)
-
-
 def _rows_of(split: Split, name: str) -> pl.DataFrame:
     return split.rows.filter(pl.col("split") == name).drop("split")
 
@@ -109,7 +107,7 @@ def _check_shares(split: Split, shares: SplitConfig) -> Check:
 
 
 def _check_engagement(split: Split) -> Check:
-    posts = split.rows.group_by("post_id", "split").agg(pl.col("likes").log1p().mean()).sort("post_id")
+    posts = split.rows.group_by("post_id", "split").agg(log_likes_of("likes").mean()).sort("post_id")
     reference = np.sort(posts["likes"].to_numpy())
     distances, passed = [], True
     for name in SPLITS:
@@ -129,13 +127,15 @@ def _ks_distance(sample: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(below_sample - below_reference).max())
 
 
-def _report(split: Split, rows_in: int, drops: Drops, checks: list[Check]) -> dict[str, Any]:
+def _report(split: Split, raw: RawInteractions, drops: Drops, checks: list[Check]) -> dict[str, Any]:
     return {
-        "rows_in": rows_in,
+        "rows_in": raw.rows_in,
         "rows_kept": len(split.rows),
         "dropped": {
             reason: {"count": count, "examples": list(drops.examples[reason])} for reason, count in drops.counts.items()
         },
+        "noted": dict(raw.notes),
+        "columns": dict(raw.columns),
         "splits": {name: _describe_split(split, name) for name in SPLITS},
         "checks": [{"name": check.name, "passed": check.passed, "detail": check.detail} for check in checks],
     }

@@ -17,6 +17,7 @@ import polars as pl
 
 from polymlops.config.schema import SplitConfig
 from polymlops.data.cleaning import Drops, account, comparable, describe
+from polymlops.data.engagement import log_likes_of
 from polymlops.metrics.arrays import Floats
 
 SPLITS = tuple(SplitConfig.model_fields)
@@ -94,7 +95,7 @@ def _texts_of(rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def _engagement_bins(rows: pl.DataFrame, posts: Sequence[str]) -> dict[str, Floats]:
     """For each post an indicator of its quantile bin of mean log1p likes, and a 1 that counts it in all."""
-    engagement = rows.group_by("post_id").agg(pl.col("likes").log1p().mean()).sort("post_id")["likes"].to_numpy()
+    engagement = rows.group_by("post_id").agg(log_likes_of("likes").mean()).sort("post_id")["likes"].to_numpy()
     bins = int(np.clip(len(posts) // POSTS_PER_BIN, 1, ENGAGEMENT_BINS))
     edges = np.quantile(engagement, np.linspace(0, 1, bins + 1)[1:-1])
     indicators_PB = np.zeros((len(posts), bins + 1))

@@ -14,6 +14,8 @@ from polymlops.data.world_posts import Post, posts_from_truth
 from polymlops.data.world_replies import parse_reply
 from polymlops.errors import InputError
 
+TRUTH = "truth.parquet"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -45,12 +47,22 @@ class Truth:
         return Verdict(quality, quality >= PASS_THRESHOLD, parsed.intent if parsed else None, parsed is not None)
 
 
+def knows_truth(dataset: Path) -> bool:
+    """True for a prepared dataset of the embedded world; nobody knows the truth about other data."""
+    return (dataset / TRUTH).is_file()
+
+
 def load_truth(dataset: Path) -> Truth:
-    """Read the truth of every post of a prepared dataset of the embedded world."""
+    """Read the truth of every post of a prepared dataset of the embedded world.
+
+    Raises: InputError where the data is not the world's.
+    """
+    if not knows_truth(dataset):
+        raise InputError("nobody knows the truth about this dataset: only data.source.kind world has it")
     texts = {
         post_id: post
         for split in SPLITS
         for post_id, post in pl.read_parquet(dataset / f"{split}.parquet", columns=["post_id", "post"]).iter_rows()
     }
-    frame = pl.read_parquet(dataset / "truth.parquet").filter(pl.col("post_id").is_in(list(texts)))
+    frame = pl.read_parquet(dataset / TRUTH).filter(pl.col("post_id").is_in(list(texts)))
     return Truth({post.post_id: post for post in posts_from_truth(frame, texts)})

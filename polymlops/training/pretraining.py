@@ -12,6 +12,7 @@ import numpy as np
 from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.data.prompts import load_split
 from polymlops.data.splits import SPLITS
+from polymlops.data.truth import knows_truth
 from polymlops.data.world_documents import Document, pretraining_documents
 from polymlops.errors import DataQualityError
 from polymlops.models.base import create_base_model
@@ -29,19 +30,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100
+TAUGHT = ("train_sft", "train_grpo")
 OPEN_ROWS = 8  # rows that may still take a document
 
 
 def build_base_model(config: EmbeddedModelConfig, dataset: Path, job: Job) -> dict[str, float]:
-    """Pretrain the base model on the world's corpus and write it, its tokenizer and its encoder to `job.output`.
+    """Pretrain the base model and write it, its tokenizer and its encoder to `job.output`.
 
-    No post of the dataset occurs in the corpus.
+    On a dataset of the world the corpus is the world's, and no post of the dataset occurs in it. On any other it is
+    the text of the splits that policies are trained on; `documents` and the checks of the world have no part then.
 
     Raises:
         DataQualityError: the model does not speak the world well enough (config: min_well_formed, program_pass_range).
     """
-    posts = frozenset(post for split in SPLITS for post in load_split(dataset, split)["post"])
-    documents = list(pretraining_documents(config.seed, config.documents, posts))
+    documents = _corpus(config, dataset)
     texts = [content for document in documents for _, content in document.messages]
     tokenizer = train_tokenizer(texts, config.vocabulary)
     model = _pretrain(config, documents, tokenizer, job)
@@ -52,7 +54,24 @@ def build_base_model(config: EmbeddedModelConfig, dataset: Path, job: Job) -> di
     return _check(config, model, tokenizer, dataset, job)
 
 
+def _corpus(config: EmbeddedModelConfig, dataset: Path) -> list[Document]:
+    if not knows_truth(dataset):
+        return dataset_documents(dataset)
+    posts = frozenset(post for split in SPLITS for post in load_split(dataset, split)["post"])
+    return list(pretraining_documents(config.seed, config.documents, posts))
+
+
+def dataset_documents(dataset: Path) -> list[Document]:
+    """Every post with its reply of the splits that policies are trained on, as conversations."""
+    pairs = (load_split(dataset, split).select("post", "reply").iter_rows() for split in TAUGHT)
+    return [Document("social", (("user", post), ("assistant", reply))) for rows in pairs for post, reply in rows]
+
+
 def _check(config: EmbeddedModelConfig, model: Any, tokenizer: PreTrainedTokenizerFast, dataset: Path, job: Job) -> Any:
+    if not knows_truth(dataset):
+        report = {"base/parameters": float(model.num_parameters())}
+        (job.output / "report.json").write_text(json.dumps(report, indent=1))
+        return report
     report = {
         "base/few_shot_well_formed": well_formed_share(model, tokenizer, dataset, config.seed),
         "base/program_pass_at_1": program_pass_at_1(model, tokenizer, config.seed),

@@ -41,7 +41,7 @@ def by_tfidf(train: RewardRows, held: RewardRows) -> Floats:
     for texts, others in ((train.posts, held.posts), (train.replies, held.replies)):
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         columns.append((vectorizer.fit_transform(texts), vectorizer.transform(others)))
-    left, right = (hstack(side).toarray() for side in zip(*columns, strict=True))
+    left, right = (hstack(side).tocsr() for side in zip(*columns, strict=True))  # long texts have 10^5 word pairs
     return RidgeCV(RIDGE_ALPHAS).fit(left, train.log_likes_N).predict(right)
 
 

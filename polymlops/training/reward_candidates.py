@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,13 @@ from polymlops.training.reward_data import RewardRows, limit_posts, resample_pos
 from polymlops.training.reward_features import PairFeatures
 from polymlops.training.reward_guard import Guard, fit_guard
 from polymlops.training.reward_kernel import KernelModel, TrainingRows, fit_kernel_model
+from polymlops.training.reward_pairs import PairModel, fit_pair_model
 
 if TYPE_CHECKING:
     from polymlops.metrics.arrays import Floats, Ints
+
+
+Model = KernelModel | CrossEncoderModel | PairModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class FittedCandidate:
     """A fitted candidate with its guard."""
 
     name: Candidate
-    model: KernelModel | CrossEncoderModel
+    model: Model
     guard: Guard
 
     def score(self, posts: tuple[str, ...], replies: tuple[str, ...], features: PairFeatures) -> Floats:
@@ -43,9 +48,7 @@ class FittedCandidate:
         return self.guard.apply(predict(self.model, posts, replies, features), features.guards_NG)
 
 
-def predict(
-    model: KernelModel | CrossEncoderModel, posts: tuple[str, ...], replies: tuple[str, ...], features: PairFeatures
-) -> Floats:
+def predict(model: Model, posts: tuple[str, ...], replies: tuple[str, ...], features: PairFeatures) -> Floats:
     """Predictions of each member, (M, K), in the unit of the target."""
     if isinstance(model, KernelModel):
         return model.predict(features)
@@ -55,7 +58,7 @@ def predict(
 def fit_candidate(shop: Workshop, name: Candidate, index: Ints, members: int) -> FittedCandidate:
     """Fit a candidate on the rows at `index`; the guard learns from the same rows."""
     rows, features = shop.rows.take(index), shop.features.rows(index)
-    model = (_fit_frozen if name == "frozen" else _fit_cross_encoder)(shop, rows, features, members)
+    model = FITS[name](shop, rows, features, members)
     predictions_MN = predict(model, rows.posts, rows.replies, features)
     return FittedCandidate(name, model, fit_guard(features.guards_NG, predictions_MN.mean(axis=0)))
 
@@ -81,3 +84,14 @@ def _fit_cross_encoder(shop: Workshop, rows: RewardRows, features: PairFeatures,
     drawn = [everything] if members == 1 else [resample_posts(rows, rng) for _ in range(members)]
     samples = [(part.posts, part.replies, part.target_N) for part in map(rows.take, drawn)]
     return fit_cross_encoder(shop.config.cross_encoder, shop.base, shop.scratch, samples, shop.config.seed)
+
+
+def _fit_pairs(shop: Workshop, rows: RewardRows, features: PairFeatures, members: int) -> PairModel:
+    return fit_pair_model(rows, shop.config.covariates, members, shop.config.seed)
+
+
+FITS: Mapping[Candidate, Callable[[Workshop, RewardRows, PairFeatures, int], Model]] = {
+    "frozen": _fit_frozen,
+    "cross_encoder": _fit_cross_encoder,
+    "pairs": _fit_pairs,
+}

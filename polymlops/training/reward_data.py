@@ -12,6 +12,7 @@ import polars as pl
 
 from polymlops.config.rewards import RewardModelConfig
 from polymlops.data.cleaning import comparable
+from polymlops.data.engagement import log_likes
 from polymlops.data.prompts import load_split
 from polymlops.errors import DataQualityError
 
@@ -23,7 +24,10 @@ FEWEST_POSTS = 2  # in each fold
 
 @dataclass(frozen=True)
 class RewardRows:
-    """N replies with likes; posts with one text are one post. `log_likes_N` is log(1 + likes)."""
+    """N replies with likes; posts with one text are one post. `log_likes_N` is log(1 + likes).
+
+    `age_N` is log(1 + hours) since the post's first reply, the mean where it is not known; none without any date.
+    """
 
     posts: tuple[str, ...]
     replies: tuple[str, ...]
@@ -31,6 +35,7 @@ class RewardRows:
     author_N: Ints
     log_likes_N: Floats
     target_N: Floats
+    age_N: Floats | None = None
 
     def take(self, index: Ints) -> RewardRows:
         """The rows at these positions."""
@@ -41,6 +46,7 @@ class RewardRows:
             self.author_N[index],
             self.log_likes_N[index],
             self.target_N[index],
+            None if self.age_N is None else self.age_N[index],
         )
 
     def __len__(self) -> int:
@@ -51,20 +57,48 @@ def load_rows(config: RewardModelConfig, dataset: Path) -> RewardRows:
     """Read the `reward` split, and no other.
 
     Raises:
-        DataQualityError: too few posts for the folds, or all likes are equal.
+        DataQualityError: too few posts for the folds, all likes are equal, or the target is per view and no row has
+            views; rows without them are left out then.
     """
     frame = load_split(dataset, "reward").sort("post_id", "reply_id")
+    if config.target == "per_view":
+        frame = _with_views(frame)
     post_N = _numbers([comparable(post) for post in frame["post"]])
-    log_likes_N = np.log1p(frame["likes"].cast(pl.Float64).to_numpy())
+    log_likes_N = log_likes(frame["likes"].to_numpy())
     posts = int(post_N.max(initial=-1)) + 1
     if posts < FEWEST_POSTS * config.folds:
         raise DataQualityError(f"{posts} posts in the reward split are too few for {config.folds} folds")
     if np.ptp(log_likes_N) == 0:
         raise DataQualityError("all replies of the reward split have the same likes: there is nothing to learn")
-    target_N = log_likes_N if config.target == "log1p" else rank_scores(log_likes_N, post_N)
-    return RewardRows(
-        tuple(frame["post"]), tuple(frame["reply"]), post_N, _numbers(frame["author"].to_list()), log_likes_N, target_N
-    )
+    texts = tuple(frame["post"]), tuple(frame["reply"])
+    target_N = _target(config, frame, log_likes_N, post_N)
+    return RewardRows(*texts, post_N, _numbers(frame["author"].to_list()), log_likes_N, target_N, _ages(frame, post_N))
+
+
+def _target(config: RewardModelConfig, frame: pl.DataFrame, log_likes_N: Floats, post_N: Ints) -> Floats:
+    if config.target == "rank":
+        return rank_scores(log_likes_N, post_N)
+    return log_likes_N - np.log1p(frame["views"].to_numpy()) if config.target == "per_view" else log_likes_N
+
+
+def _with_views(frame: pl.DataFrame) -> pl.DataFrame:
+    seen = frame.drop_nulls("views") if "views" in frame.columns else frame.clear()
+    if seen.is_empty():
+        raise DataQualityError("reward_model.target per_view needs a column of views: map one, or take log1p or rank")
+    return seen
+
+
+def _ages(frame: pl.DataFrame, post_N: Ints) -> Floats | None:
+    if "created" not in frame.columns:
+        return None
+    moments = frame["created"].str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
+    hours_N = moments.dt.epoch("s").cast(pl.Float64).fill_null(float("nan")).to_numpy() / 3600
+    first_P = np.full(int(post_N.max()) + 1, np.inf)
+    np.fmin.at(first_P, post_N, hours_N)
+    known_N = np.isfinite(hours_N)
+    age_N = np.zeros(len(hours_N))
+    age_N[known_N] = np.log1p(hours_N[known_N] - first_P[post_N[known_N]])
+    return np.where(known_N, age_N, age_N[known_N].mean()) if known_N.any() else None
 
 
 def rank_scores(values_N: Floats, groups_N: Ints) -> Floats:

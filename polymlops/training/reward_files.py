@@ -13,8 +13,9 @@ from polymlops.training.reward_candidates import FittedCandidate
 from polymlops.training.reward_cross_encoder import CrossEncoderModel, load_cross_encoder
 from polymlops.training.reward_guard import Guard
 from polymlops.training.reward_kernel import KernelModel
+from polymlops.training.reward_pairs import PairModel
 
-ARRAYS = "frozen.safetensors"
+ARRAYS, PAIRS = "frozen.safetensors", "pairs.safetensors"
 
 
 def save_candidate(fitted: FittedCandidate, folder: Path) -> dict[str, Any]:
@@ -34,6 +35,9 @@ def save_candidate(fitted: FittedCandidate, folder: Path) -> dict[str, Any]:
             "mean": model.mean,
             "spread": model.spread,
         }
+    if isinstance(model, PairModel):
+        _save_pairs(model, folder)
+        return {"kept": fitted.name, "guard": guard}
     _save_kernel(model, folder)
     lengths = {name: scaling.length for name, scaling in model.scaling.items()}
     return {"kept": fitted.name, "guard": guard, "variances": list(model.variances), "lengths": lengths}
@@ -46,8 +50,24 @@ def load_candidate(folder: Path, about: Mapping[str, Any]) -> FittedCandidate:
     )
     if about["kept"] == "frozen":
         return FittedCandidate("frozen", _load_kernel(folder, about), guard)
+    if about["kept"] == "pairs":
+        return FittedCandidate("pairs", _load_pairs(folder), guard)
     model = load_cross_encoder(folder, about["members"], about["mean"], about["spread"])
     return FittedCandidate("cross_encoder", model, guard)
+
+
+def _save_pairs(model: PairModel, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    arrays = {"mean": model.mean_F, "scale": model.scale_F, "weights": model.weights_MF}
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / PAIRS)
+
+
+def _load_pairs(folder: Path) -> PairModel:
+    from safetensors.numpy import load_file
+
+    arrays = load_file(folder / PAIRS)
+    return PairModel(arrays["mean"], arrays["scale"], arrays["weights"])
 
 
 def _save_kernel(model: KernelModel, folder: Path) -> None:

@@ -18,6 +18,7 @@ from polymlops.training.reward_validation import (
     Held,
     agreement,
     isotonic_calibration,
+    pair_gain,
     pearson_gain,
     rank_gain,
     reliability,
@@ -29,20 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What the model is better by than a baseline: in Pearson's correlation, and in rank correlation within a post."""
+    """What the model is better by than a baseline: in Pearson's correlation, and in rank and order within a post."""
 
     pearson: Estimate
     within_post_spearman: Estimate
+    pairwise_accuracy: Estimate
 
     @property
     def clear(self) -> bool:
-        """True where both intervals lie above 0."""
+        """True where the intervals of both correlations lie above 0."""
         return self.pearson.low > 0 and self.within_post_spearman.low > 0
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The kept candidate on every held-out post. `ceiling` is none where the truth about likes is not known."""
+    """The kept candidate on every held-out post. `ceiling` is none where the truth about likes is not known.
+
+    `earliest` is what the order of arrival alone says, no rival of a text model; none where it is not known.
+    """
 
     model: Agreement
     baselines: Mapping[str, Agreement]
@@ -50,6 +55,7 @@ class Validation:
     ceiling: float | None
     best_possible: Agreement | None
     calibration: Mapping[str, Any]
+    earliest: Agreement | None = None
 
     def not_beaten(self) -> list[str]:
         """Baselines that the model does not clearly beat, each with the two gains."""
@@ -70,7 +76,7 @@ def validate_scores(shop: Workshop, scores_N: Floats, fold_N: Ints) -> Validatio
     held = held_of(shop, np.arange(len(scores_N)))
     others = baseline_scores(shop.rows, fold_N)
     gains = {
-        name: Gain(pearson_gain(scores_N, values_N, held), rank_gain(scores_N, values_N, held))
+        name: Gain(*(gain(scores_N, values_N, held) for gain in (pearson_gain, rank_gain, pair_gain)))
         for name, values_N in others.items()
     }
     known = all(parse_post(post) is not None for post in set(shop.rows.posts))
@@ -81,6 +87,7 @@ def validate_scores(shop: Workshop, scores_N: Floats, fold_N: Ints) -> Validatio
         noise_ceiling() if known else None,
         agreement(_best_predictions(shop), held) if known else None,
         {"reliability": reliability(scores_N, held), "isotonic": isotonic_calibration(scores_N, held)},
+        None if shop.rows.age_N is None else agreement(-shop.rows.age_N, held),
     )
 
 
@@ -99,10 +106,12 @@ def report_of(validation: Validation, about: Mapping[str, Any]) -> dict[str, Any
             name: {
                 "pearson": asdict(gain.pearson),
                 "within_post_spearman": asdict(gain.within_post_spearman),
+                "pairwise_accuracy": asdict(gain.pairwise_accuracy),
                 "clear": gain.clear,
             }
             for name, gain in validation.gains.items()
         },
+        "earliest_reply_first": validation.earliest and asdict(validation.earliest),
         "calibration": dict(validation.calibration),
     }
 

@@ -77,6 +77,13 @@ def rank_gain(scores_N: Floats, others_N: Floats, held: Held) -> Estimate:
     return paired_bootstrap(ours_P, theirs_P, held.rng(), held.resamples)
 
 
+def pair_gain(scores_N: Floats, others_N: Floats, held: Held) -> Estimate:
+    """Difference of two predictors' shares of pairs in the right order, over the same resampled posts."""
+    ours_P, pairs_P = _concordance(scores_N, held)
+    theirs_P, _ = _concordance(others_N, held)
+    return bootstrap_ratio(ours_P - theirs_P, pairs_P, held.rng(), held.resamples)
+
+
 def within_post_spearman(scores_N: Floats, held: Held) -> Floats:
     """Spearman's correlation within each post whose replies differ in likes; 0 where all its scores are equal."""
     from scipy.stats import rankdata
