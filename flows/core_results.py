@@ -7,9 +7,9 @@ from prefect import flow
 from flows.execution import Call, in_process, tracked
 from flows.foundations import lay_foundations
 from flows.results import CoreArtifacts, CoreResults
-from flows.social import measure_social
+from flows.social import measure_core
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import all_arms, report_spec
+from polymlops.config.slices import report_spec
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
@@ -30,6 +30,6 @@ def core_results(config: ExperimentConfig, context: RunContext | None = None) ->
 def carry_out(call: Call, config: ExperimentConfig) -> CoreArtifacts:
     """The stages of the phase, in order."""
     ground = lay_foundations(call, config)
-    social = measure_social(call, config, ground, all_arms(config))
+    social = measure_core(call, config, ground)
     report = call(write_core_results, report_spec(config), social.scores, ground.adapters)
     return CoreArtifacts(**dict(ground), samples=social.samples, scores=social.scores, report=report)

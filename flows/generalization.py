@@ -9,12 +9,12 @@ from flows.creative_domain import measure_creative
 from flows.execution import Call, in_process, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.results import DomainArtifacts, DomainResults, Foundations, GeneralizationArtifacts, GeneralizationResults
-from flows.social import measure_social, with_adapters
+from flows.social import measure_core, measure_social, with_adapters
 from polymlops.config.code_slices import code_report_spec
 from polymlops.config.creative_slices import creative_report_spec, cross_domain_specs
 from polymlops.config.cross_domain import CrossDomainSpec
 from polymlops.config.schema import ExperimentConfig
-from polymlops.config.slices import ReportSpec, all_arms, grpo_arms
+from polymlops.config.slices import ReportSpec, grpo_arms
 from polymlops.refs import ModelRef, ReportRef
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
@@ -67,7 +67,7 @@ def tuned_adapters(call: Call, config: ExperimentConfig, ground: Foundations) ->
 
 def measure_home(call: Call, config: ExperimentConfig, ground: Foundations) -> DomainArtifacts:
     """The domain that the arms were trained on: the sample sets and scores of phases 1 and 2."""
-    core = measure_social(call, config, ground, all_arms(config))
+    core = measure_core(call, config, ground)
     if not grpo_arms(config):
         return core
     depth = measure_social(call, config, ground, grpo_arms(config), lay_reward(call, config, ground))

@@ -37,8 +37,13 @@ def registration(config: ExperimentConfig, artifacts: DepthArtifacts, arm: str) 
         base=artifacts.base,
         reward=artifacts.reward,
         sampling=config.sampling,
-        metric=f"usq_reward_at_{min(SHOWN, config.sampling.n)}",
+        metric=f"usq_{_selector(config)}_at_{min(SHOWN, config.sampling.n)}",
         trained=scores_of(arm),
         started=scores_of(start),
         resamples=config.evaluation.resamples,
     )
+
+
+def _selector(config: ExperimentConfig) -> str:
+    """What picks: the reward model, except where quality is its own opinion."""
+    return "reward" if config.data.source.kind == "world" else "logprob"

@@ -12,8 +12,9 @@ import polars as pl
 import polars.selectors as cs
 
 from polymlops.config.slices import ScoreSpec
-from polymlops.data.truth import Truth, load_truth
+from polymlops.data.truth import Truth, knows_truth, load_truth
 from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION
+from polymlops.evaluation.social_reward import judge_by_reward
 from polymlops.metrics.lexical import compression_ratio, distinct_n, self_bleu
 from polymlops.metrics.pass_at_k import pass_at_k_curve
 from polymlops.metrics.semantic import distinct_at_k, mean_pairwise_distance, vendi_score
@@ -50,7 +51,8 @@ class SocialInputs:
 def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job) -> dict[str, float]:
     """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
 
-    `passed` is true quality at or above the world's threshold, under the named version of the quality. Selectors are
+    `passed` is true quality at or above the world's threshold, under the named version of the quality; on other data
+    than the world's, quality is the reward model's opinion (`social_reward`) and no selector. Selectors are
     what could rank candidates without the truth: `selector_logprob` (mean log-probability a token),
     `selector_length`, and `selector_reward` where there is a reward model.
 
@@ -60,9 +62,10 @@ def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job) -> dict[str, 
     from polymlops.models.encoder import load_encoder
 
     frame = pl.read_parquet(inputs.samples / "samples.parquet")
-    scores = _judge(frame, load_truth(inputs.dataset))
+    known = knows_truth(inputs.dataset)
+    scores = _judge(frame, load_truth(inputs.dataset)) if known else _guess(frame, inputs.reward_model)
     diversity = _diversity(frame, scores, load_encoder(inputs.base / "encoder"))
-    if inputs.reward_model is not None:
+    if known and inputs.reward_model is not None:  # as a selector it would be judged by itself
         scores = scores.with_columns(_rewards(frame, inputs.reward_model))
     scores.write_parquet(job.output / "scores.parquet")
     diversity.write_parquet(job.output / "diversity.parquet")
@@ -81,6 +84,18 @@ def _judge(frame: pl.DataFrame, truth: Truth) -> pl.DataFrame:
             )
         )
     return pl.DataFrame(rows, schema=SCORES, orient="row")
+
+
+def _guess(frame: pl.DataFrame, reward_model: Path | None) -> pl.DataFrame:
+    judged = judge_by_reward(frame, reward_model)
+    measured = frame.select(
+        *("arm", "seed", "domain", "prompt_id", "sample_id"),
+        selector_logprob=pl.col("logprob") / pl.col("token_count"),
+        selector_length=pl.col("text").str.len_chars().cast(pl.Float64),
+    )
+    return pl.concat([measured, judged], how="horizontal").select(
+        pl.col(name).cast(dtype) for name, dtype in SCORES.items()
+    )
 
 
 def _rewards(frame: pl.DataFrame, reward_model: Path) -> pl.Series:

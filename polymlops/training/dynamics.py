@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 
 from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.data.prompts import Prompt, chat, prompts_of
-from polymlops.data.truth import Truth, load_truth
+from polymlops.data.truth import Truth, knows_truth, load_truth
 from polymlops.generation.decoding import Decoding, prompt_key, sample_candidates
 from polymlops.generation.encoding import decode_candidate, encode_chat
 from polymlops.metrics.lexical import distinct_n, self_bleu
@@ -71,7 +71,7 @@ class DynamicsProbe:
     seed: int
     encoder: Any
     tokenizer: Any
-    truth: Truth
+    truth: Truth | None
     reward: Callable[[Sequence[str], Sequence[str]], Any] | None = None
 
     @classmethod
@@ -89,7 +89,7 @@ class DynamicsProbe:
             sampling.seed,
             load_encoder(base / "encoder"),
             tokenizer,
-            load_truth(dataset),
+            load_truth(dataset) if knows_truth(dataset) else None,
         )
 
     def measure(self, model: Any, step: int) -> DynamicsPoint:
@@ -116,11 +116,18 @@ class DynamicsProbe:
     def _measure_prompt(self, prompt: Prompt, texts: Sequence[str]) -> dict[str, float]:
         from polymlops.models.encoder import embed
 
-        judged = [self.truth.judge(prompt.prompt_id, text) for text in texts]
         return {
             "self_bleu": self_bleu(texts),
             "distinct_2": distinct_n(texts, 2),
             "semantic_diversity": mean_pairwise_distance(embed(self.encoder, texts)),
+            **self._measure_truth(prompt, texts),
+        }
+
+    def _measure_truth(self, prompt: Prompt, texts: Sequence[str]) -> dict[str, float]:
+        if self.truth is None:
+            return dict.fromkeys(("true_intents", "pass_rate", "quality", "well_formed"), float("nan"))
+        judged = [self.truth.judge(prompt.prompt_id, text) for text in texts]
+        return {
             "true_intents": float(len({item.intent for item in judged if item.intent})),
             "pass_rate": float(np.mean([item.passed for item in judged])),
             "quality": float(np.mean([item.quality for item in judged])),

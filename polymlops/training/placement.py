@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def placement(model: Any) -> dict[str, bool]:
+def placement(model: Any) -> dict[str, Any]:
     """`use_cpu` and `bf16` of transformers' trainers; mixed precision only where a GPU makes it pay."""
     import torch
 

@@ -30,16 +30,21 @@ if TYPE_CHECKING:
     from polymlops.metrics.arrays import Floats, Ints
 
 ABOUT = "reward_model.json"
+QUANTILES = 101
 NOT_COPIED = ("report.json", "checkpoints")
 
 
 @dataclass(frozen=True)
 class RewardModel:
-    """A trained reward model. Scores are in the unit of its target; `average` is that of human replies."""
+    """A trained reward model. Scores are in the unit of its target; `average` is that of human replies.
+
+    `human_scores` are quantiles of theirs, at even shares, ascending.
+    """
 
     features: FrozenFeatures
     candidate: FittedCandidate
     average: float
+    human_scores: tuple[float, ...] = ()
 
     @property
     def floor(self) -> float:
@@ -102,7 +107,7 @@ def load_reward_model(folder: Path) -> RewardModel:
         raise ArtifactError(f"{folder}: no reward model here ({ABOUT} is missing); train it again")
     about = json.loads(path.read_text())
     features = FrozenFeatures.load(folder / "base", about["references"])
-    return RewardModel(features, load_candidate(folder, about), about["average"])
+    return RewardModel(features, load_candidate(folder, about), about["average"], tuple(about["human_scores"]))
 
 
 def _out_of_fold(shop: Workshop, kept: Candidate, fold_N: Ints, first: tuple[Ints, Floats]) -> Floats:
@@ -121,4 +126,5 @@ def _save(shop: Workshop, features: FrozenFeatures, kept: Candidate, folder: Pat
     scores = fitted.score(shop.rows.posts, shop.rows.replies, shop.features).mean(axis=0)
     shutil.copytree(shop.base, folder / "base", ignore=shutil.ignore_patterns(*NOT_COPIED))
     about = save_candidate(fitted, folder) | {"references": list(features.references), "average": float(scores.mean())}
+    about |= {"human_scores": np.quantile(scores, np.linspace(0, 1, QUANTILES)).tolist()}
     (folder / ABOUT).write_text(json.dumps(about, indent=1, sort_keys=True))

@@ -124,7 +124,6 @@ def test_two_sites_may_use_one_id(tmp_path):
     found, rows = taken(path, tmp_path)
     assert found.drops.total == 0
     assert rows["post_id"].unique().sort().to_list() == ["go/p0", "go/p1", "tea/p0", "tea/p1"]
-    assert taken(path, tmp_path, columns=ColumnMap(community="post_id"))[1]["post_id"][0] == "p0/p0"
 
 
 def test_columns_are_found_by_name_by_map_and_inside_others(tmp_path):
