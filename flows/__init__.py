@@ -8,10 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.results import CoreResults, DepthResults, GeneralizationResults, RewardResults, RoadmapResults
+    from flows.results import (
+        CoreResults,
+        DepthResults,
+        GeneralizationResults,
+        NovelResults,
+        RewardResults,
+        RoadmapResults,
+    )
     from polymlops.config.schema import ExperimentConfig
 
-__all__ = ["run_core_results", "run_generalization", "run_reward_model", "run_roadmap", "run_theoretical_depth"]
+__all__ = [
+    "run_core_results",
+    "run_generalization",
+    "run_novel_metrics",
+    "run_reward_model",
+    "run_roadmap",
+    "run_theoretical_depth",
+]
 
 
 def run_core_results(config: ExperimentConfig) -> CoreResults:
@@ -30,7 +44,7 @@ def run_core_results(config: ExperimentConfig) -> CoreResults:
 
 
 def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
-    """Phase 2: reward model, GRPO from both starts, comparison with the starts, registry.
+    """Phase 2: reward model, GRPO from both starts, comparison with the starts, analyses, registry.
 
     Raises:
         UsageError: the config asks for what cannot be done, or has no arm that GRPO trains.
@@ -77,6 +91,21 @@ def run_generalization(config: ExperimentConfig) -> GeneralizationResults:
         from flows.generalization import generalization
 
         return prefect.settled(generalization(config, return_state=True))
+
+
+def run_novel_metrics(config: ExperimentConfig) -> NovelResults:
+    """Phase 4: who gets what from every arm and domain, from stored sample sets only; and the report.
+
+    Raises:
+        UsageError: phases 1 to 3 left nothing that could be measured, or arms that cannot be compared.
+        StageError: a stage failed; what was finished is kept, and the same call goes on from there.
+    """
+    from flows.services import services
+
+    with services(config) as prefect:
+        from flows.novel_metrics import novel_metrics
+
+        return prefect.settled(novel_metrics(config, return_state=True))
 
 
 def run_roadmap(config: ExperimentConfig) -> RoadmapResults:

@@ -20,7 +20,7 @@ from flows.score_options import compare_options, score_options
 if TYPE_CHECKING:
     from polymlops.config.schema import ExperimentConfig
 
-PHASES = (1, 2, 3)
+PHASES = (1, 2, 3, 4)
 F = Callable[..., Any]
 
 
@@ -163,6 +163,20 @@ def reward(**options: Any) -> None:
 
     with exit_codes():
         reward_command(OwnDataRequest(**options))
+
+
+@main.command()
+@click.argument("run_named", metavar="RUN")
+@click.option("--out", default="report.html", show_default=True, metavar="FILE", help="The page.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="tracking.uri or output_dir of the store.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict and what is missing as JSON.")
+def report(run_named: str, out: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Write one HTML page about a roadmap: RUN is the id of its run, or the name of its experiment."""
+    from flows.commands import exit_codes
+    from flows.report_page import report_command
+
+    with exit_codes():
+        report_command(_config("demo", overrides), run_named, out, as_json)
 
 
 def _config(profile: str, overrides: tuple[str, ...]) -> ExperimentConfig:

@@ -58,7 +58,7 @@ def run_command(config: ExperimentConfig, phase: str | None, as_json: bool) -> N
 
 def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, Phase]:
     """Results by the name of the phase."""
-    from flows import run_core_results, run_generalization, run_roadmap, run_theoretical_depth
+    from flows import run_core_results, run_generalization, run_novel_metrics, run_roadmap, run_theoretical_depth
 
     if phase == "1":
         return {"core": run_core_results(config)}
@@ -66,10 +66,11 @@ def _run_phases(config: ExperimentConfig, phase: str | None) -> dict[str, Phase]
         return {"depth": run_theoretical_depth(config)}
     if phase == "3":
         return {"generalization": run_generalization(config)}
+    if phase == "4":
+        return {"novel": run_novel_metrics(config)}
     roadmap = run_roadmap(config)
-    return {
-        name: found for name in ("core", "depth", "generalization") if (found := getattr(roadmap, name)) is not None
-    }
+    names = ("core", "depth", "generalization", "novel")
+    return {name: found for name in names if (found := getattr(roadmap, name)) is not None}
 
 
 def plan_command(config: ExperimentConfig, as_json: bool) -> None:

@@ -30,16 +30,21 @@ def generalization(config: ExperimentConfig, context: RunContext | None = None) 
     with tracked(config, context) as run:
         artifacts = carry_out(in_process(run, config.execution.retries), config)
         log_results(run, PHASE, artifacts.labelled(), artifacts.dataset)
-        folders = {name: run.export(ref, f"{config.name}/{PHASE}/{name}") for name, ref in artifacts.reports.items()}
-        tables = {
-            name: DomainResults(table=record_table(run, artifacts.reports[name], spec.domain), folder=folders[name])
-            for name, spec in report_specs(config).items()
-        }
+        folder = f"{config.name}/{PHASE}"
+        tables = {}
+        for name, spec in report_specs(config).items():
+            report = artifacts.domains[name].report
+            assert report is not None
+            table = record_table(run, report, spec.domain)
+            tables[name] = DomainResults(table=table, folder=run.export(report, f"{folder}/{name}"))
         return GeneralizationResults(
             parent_run_id=run.parent_run_id,
             artifacts=artifacts,
             domains=tables,
-            cross_domain={base: folders[f"cross_domain_over_{base}"] for base in artifacts.cross_domain},
+            cross_domain={
+                base: run.export(ref, f"{folder}/cross_domain_over_{base}")
+                for base, ref in artifacts.cross_domain.items()
+            },
         )
 
 

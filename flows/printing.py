@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.doctor import Check
-from flows.results import DomainResults, GeneralizationResults, PhaseResults
+from flows.results import DomainResults, GeneralizationResults, NovelResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
@@ -40,8 +40,11 @@ def print_results(config: ExperimentConfig, phases: Mapping[str, Phase], as_json
     for name, phase in phases.items():
         for domain in _domains(phase):
             _print_table(_arms_table(domain.table))
-            _print_comparisons(domain.folder / "comparisons.json")
+            if (domain.folder / "comparisons.json").is_file():
+                _print_comparisons(domain.folder / "comparisons.json")
             _print_notes(read_notes(domain.folder))
+        for sentence in _verdicts(phase):
+            click.echo(sentence)
         for model in getattr(phase, "models", ()):
             click.echo(f"{model.uri}: {', '.join(model.aliases)}")
         for file in files[name]:
@@ -62,10 +65,14 @@ def _notes(phase: Phase) -> list[str]:
 
 
 def _files(phase: Phase) -> list[str]:
+    """All files of a phase, and its page where it has one."""
     folders = [domain.folder for domain in _domains(phase)]
     if isinstance(phase, GeneralizationResults):
         folders += phase.cross_domain.values()
-    return [str(path) for folder in folders for path in sorted(folder.iterdir())]
+    page = [phase.page] if isinstance(phase, NovelResults) else []
+    return sorted(
+        str(path) for path in (*page, *(file for folder in folders for file in folder.rglob("*"))) if path.is_file()
+    )
 
 
 def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_json: bool) -> None:
@@ -108,6 +115,17 @@ def print_checks(checks: Sequence[Check], as_json: bool) -> None:
     for check in checks:
         remedy = f"  -> {check.remedy}" if check.remedy else ""
         click.echo(f"{check.level:<4}  {check.name}: {check.found}{remedy}")
+
+
+def _verdicts(phase: Phase) -> list[str]:
+    """How many candidates to show, by domain and arm, and what could not be measured."""
+    if not isinstance(phase, NovelResults):
+        return []
+    said = list(phase.missing)
+    for path in sorted(phase.folder.glob("*/novel_findings.json")):
+        for domain, found in json.loads(path.read_text(encoding="utf-8")).items():
+            said += [f"{domain}, {arm}: {text}" for arm, text in found["advice"].items()]
+    return said
 
 
 def _arms_table(rows: Sequence[TableRow]) -> Table:

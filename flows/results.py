@@ -44,10 +44,12 @@ class DepthArtifacts(CoreArtifacts):
     """Everything that phase 2 made or stood on; its adapters are those of SFT and of GRPO."""
 
     reward: RewardRef
+    analyses: dict[str, ReportRef] = Field(description="adapters, mechanism, theory")
 
     def labelled(self) -> dict[str, Reference]:
         """Every reference under one flat name."""
-        return {**super().labelled(), "reward": self.reward}
+        analyses = {f"analysis/{name}": ref for name, ref in self.analyses.items()}
+        return {**super().labelled(), "reward": self.reward, **analyses}
 
 
 class DomainArtifacts(Result):
@@ -77,13 +79,39 @@ class GeneralizationArtifacts(Result):
         for name, domain in self.domains.items():
             flat |= {f"{name}/samples/{label}": ref for label, ref in domain.samples.items()}
             flat |= {f"{name}/scores/{label}": ref for label, ref in domain.scores.items()}
-        return flat | {f"{name}/report": ref for name, ref in self.reports.items()}
+            flat |= {f"{name}/report": domain.report} if domain.report is not None else {}
+        return flat | {f"cross_domain/over_{base}": ref for base, ref in self.cross_domain.items()}
 
-    @property
-    def reports(self) -> dict[str, ReportRef]:
-        """The phase's reports by name."""
-        found = {name: domain.report for name, domain in self.domains.items() if domain.report is not None}
-        return found | {f"cross_domain_over_{base}": ref for base, ref in self.cross_domain.items()}
+
+class StoredSets(Result):
+    """Samples and scores of one domain that phases 1 to 3 left, by `arm/seed`; what lacks either is in neither."""
+
+    samples: dict[str, SampleSetRef]
+    scores: dict[str, ScoresRef]
+
+
+class StoredResults(Result):
+    """What phase 4 stands on; `missing` says what phases 1 to 3 did not leave."""
+
+    dataset: DatasetRef
+    base: ModelRef
+    reward: RewardRef | None
+    domains: dict[str, StoredSets]
+    missing: tuple[str, ...] = ()
+
+
+class NovelArtifacts(Result):
+    """Everything that phase 4 made: social scores by the reward model, by `arm/seed`; a report by domain."""
+
+    dataset: DatasetRef
+    scores: dict[str, ScoresRef]
+    reports: dict[str, ReportRef]
+
+    def labelled(self) -> dict[str, Reference]:
+        """Every reference under one flat name."""
+        flat: dict[str, Reference] = {"dataset": self.dataset}
+        flat |= {f"novel/{domain}": ref for domain, ref in self.reports.items()}
+        return flat | {f"scores/{label}": ref for label, ref in self.scores.items()}
 
 
 class PhaseResults(Result):
@@ -133,6 +161,14 @@ class GeneralizationResults(Result):
     cross_domain: dict[str, Path] = Field(description="figures and tables, by the arm that gains are measured from")
 
 
+class NovelResults(PhaseResults):
+    """Phase 4; `table` has every domain, as `domain/metric`."""
+
+    artifacts: NovelArtifacts
+    page: Path = Field(description="the report, one HTML file")
+    missing: tuple[str, ...] = Field(description="what phases 1 to 3 did not leave")
+
+
 class RoadmapResults(Result):
     """The phases of a roadmap that ran."""
 
@@ -140,3 +176,4 @@ class RoadmapResults(Result):
     core: CoreResults
     depth: DepthResults | None = Field(description="none where no arm is trained by GRPO")
     generalization: GeneralizationResults
+    novel: NovelResults

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.core_results import carry_out as carry_out_core_results
 from flows.core_results import core_results
 from flows.execution import planned, tracked
-from flows.generalization import carry_out as carry_out_generalization
 from flows.generalization import generalization
+from flows.novel_metrics import carry_out as carry_out_novel_metrics
+from flows.novel_metrics import novel_metrics
 from flows.results import RoadmapResults
-from flows.theoretical_depth import carry_out as carry_out_theoretical_depth
+from flows.stored import named_results
 from flows.theoretical_depth import theoretical_depth
 from polymlops.config.schema import ExperimentConfig
 from polymlops.config.slices import grpo_arms
@@ -24,7 +24,9 @@ def roadmap(config: ExperimentConfig) -> RoadmapResults:
         core = core_results(config, run)
         depth = theoretical_depth(config, run) if grpo_arms(config) else None
         domains = generalization(config, run)
-        return RoadmapResults(parent_run_id=run.parent_run_id, core=core, depth=depth, generalization=domains)
+        novel = novel_metrics(config, run)
+        phases = {"core": core, "depth": depth, "generalization": domains, "novel": novel}
+        return RoadmapResults(parent_run_id=run.parent_run_id, **phases)
 
 
 def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
@@ -34,8 +36,5 @@ def plan_roadmap(config: ExperimentConfig) -> list[PlannedStage]:
         TrackingError: the tracking store cannot be reached.
     """
     context = plan_context(config)
-    carry_out_core_results(planned(context), config)
-    if grpo_arms(config):
-        carry_out_theoretical_depth(planned(context), config)
-    carry_out_generalization(planned(context), config)
+    carry_out_novel_metrics(planned(context), config, named_results(planned(context), config))
     return context.stages

@@ -9,22 +9,27 @@ from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.registration import register
 from flows.results import DepthArtifacts, DepthResults
 from flows.social import measure_social, with_adapters
+from polymlops.config.analysis_slices import adapter_analysis_spec, mechanism_spec, theory_spec
 from polymlops.config.schema import ExperimentConfig
 from polymlops.config.slices import depth_arms, depth_report_spec
+from polymlops.refs import ReportRef
 from polymlops.tracking.roadmaps import log_results
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.tables import record_table
+from tasks.analysis import AnalysisSources, analyse_adapters, analyse_mechanism, check_theory
 from tasks.reporting import write_theoretical_depth
 
 
 @flow(name="theoretical-depth", flow_run_name="{config.name}", persist_result=False)
 def theoretical_depth(config: ExperimentConfig, context: RunContext | None = None) -> DepthResults:
-    """Train a reward model, train on it from both starts, compare, register; alone, or as part of a roadmap."""
+    """Train a reward model, train on it from both starts, compare, analyse, register; alone, or in a roadmap."""
     with tracked(config, context) as run:
         artifacts = carry_out(in_process(run, config.execution.retries), config)
         log_results(run, "theoretical-depth", artifacts.labelled(), artifacts.dataset)
         table = record_table(run, artifacts.report, depth_report_spec(config).domain)
         folder = run.export(artifacts.report, f"{config.name}/theoretical-depth")
+        for name, analysis in artifacts.analyses.items():
+            run.export(analysis, f"{config.name}/theoretical-depth/{name}")
         models = register(run, config, artifacts)
         return DepthResults(
             parent_run_id=run.parent_run_id, artifacts=artifacts, table=table, folder=folder, models=models
@@ -39,4 +44,22 @@ def carry_out(call: Call, config: ExperimentConfig) -> DepthArtifacts:
     ground = with_adapters(ground, tuned)
     social = measure_social(call, config, ground, depth_arms(config), reward)
     report = call(write_theoretical_depth, depth_report_spec(config), social.scores, tuned)
-    return DepthArtifacts(**dict(ground), reward=reward, samples=social.samples, scores=social.scores, report=report)
+    compared = {label: ground.adapters[label] for label in social.samples}
+    sources = AnalysisSources(ground.base, ground.dataset, compared, social.samples, social.scores)
+    return DepthArtifacts(
+        **dict(ground),
+        reward=reward,
+        samples=social.samples,
+        scores=social.scores,
+        report=report,
+        analyses=analyse(call, config, sources),
+    )
+
+
+def analyse(call: Call, config: ExperimentConfig, sources: AnalysisSources) -> dict[str, ReportRef]:
+    """Where diversity lives, what changed inside, and what theory says of it."""
+    return {
+        "adapters": call(analyse_adapters, adapter_analysis_spec(config), sources),
+        "mechanism": call(analyse_mechanism, mechanism_spec(config), sources),
+        "theory": call(check_theory, theory_spec(config), sources),
+    }

@@ -1,4 +1,4 @@
-"""What the analyses of trained adapters may see of an experiment: their slices, and when gradients are recorded."""
+"""The analyses of trained adapters: their settings, what their stages may see, and when gradients are recorded."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ class TheorySpec(Section):
     ks: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="candidates shown; above n is undefined")
     resamples: int = Field(200, ge=50, description="of prompts, each with a fit of its own, for pass@k")
     seed: int = Field(0, ge=0, description="of the bootstrap")
+
+
+class AnalysisConfig(Section):
+    """What phase 2 says about the adapters that it compares."""
+
+    ablation: AblationConfig = AblationConfig()
+    mechanism: MechanismSpec = MechanismSpec()
+    theory: TheorySpec = TheorySpec()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from polymlops.config.analysis import GradientConfig
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig
 from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.config.section import Section, Slug
@@ -126,6 +127,7 @@ class GRPOSpec(Section):
     reward: RewardConfig = LearnedRewardConfig()
     dynamics: DynamicsSpec
     sampling: SamplingConfig = Field(description="decoding of the dynamics: temperature, top_p, top_k, max_new_tokens")
+    gradients: GradientConfig = GradientConfig()
 
     @model_validator(mode="after")
     def _gold_is_measured(self) -> GRPOSpec:

@@ -1,4 +1,4 @@
-"""What phase 4 may see of the config: who picks, how many candidates are shown, and how intervals are drawn."""
+"""Phase 4: who picks, how many candidates are shown, how intervals are drawn, and what its stage may see."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ class SelectorSettings(Section):
     seed: int = Field(0, ge=0, description="of the drawn subsets")
 
 
+class NovelConfig(Section):
+    """The novel metrics of every domain; resamples are those of `evaluation`."""
+
+    threshold: float = Field(0.01, gt=0, lt=1, description="gain in pass@k below which a candidate adds nothing")
+    selectors: SelectorSettings = SelectorSettings()
+
+
 class NovelSpec(Section):
     """Novel metrics of one domain or several: arms in the order of the tables, from stored scores and samples."""
 
@@ -31,6 +38,7 @@ class NovelSpec(Section):
     decodings: dict[str, str] = Field(
         {}, description="how each label was sampled, as text; labels with different texts are refused"
     )
+    missing: tuple[str, ...] = Field((), description="what was not there to be measured, in words, for the notes")
     resamples: int = Field(10_000, ge=100, description="bootstrap resamples and sign flips")
     seed: int = Field(0, ge=0, description="of the bootstrap")
 

@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from polymlops.config.analysis import AnalysisConfig, GradientConfig
 from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig
 from polymlops.config.coding import CodeConfig, CodeGRPOConfig
 from polymlops.config.creative import CreativeConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
 from polymlops.config.ingest import FileSource, HubSource
+from polymlops.config.novel import NovelConfig
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
 from polymlops.config.sampling import SamplingConfig
 from polymlops.config.section import Fraction, Section, Slug
@@ -192,8 +194,11 @@ class ExperimentConfig(Section):
     polychromic_grpo: ObjectiveConfig = Field(
         ObjectiveConfig(), description="the objective of polychromic_grpo, in place of the one in grpo"
     )
+    gradients: GradientConfig = Field(GradientConfig(), description="recorded while SFT and GRPO train")
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    novel: NovelConfig = NovelConfig()
     code: CodeConfig | None = Field(CodeConfig(), description="none: no arm is asked for programs")
     code_grpo: CodeGRPOConfig = CodeGRPOConfig()
     creative: CreativeConfig | None = Field(CreativeConfig(), description="none: no arm is asked for stories")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from polymlops.config.analysis import GradientConfig
 from polymlops.config.grpo import GRPOSpec
 from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.config.schema import STARTS, Arm, ExperimentConfig, LoraConfig, PolychromicConfig, SFTConfig
@@ -30,6 +31,7 @@ class AdapterSpec(Section):
     polychromic: PolychromicConfig | None
     dynamics: DynamicsSpec
     sampling: SamplingConfig = Field(description="decoding of the dynamics: temperature, top_p, top_k, max_new_tokens")
+    gradients: GradientConfig = GradientConfig()
 
 
 class SampleSpec(Section):
@@ -97,6 +99,7 @@ def adapter_spec(config: ExperimentConfig, arm: Arm, seed: int) -> AdapterSpec:
         polychromic=_diversity_of(arm, config.polychromic),
         dynamics=_dynamics(config),
         sampling=_decoding(config),
+        gradients=_gradients(config),
     )
 
 
@@ -105,7 +108,12 @@ def grpo_spec(config: ExperimentConfig, arm: Arm, seed: int) -> GRPOSpec:
     grpo = config.grpo.with_objective(config.polychromic_grpo) if arm == "polychromic_grpo" else config.grpo
     dynamics = _dynamics(config).model_copy(update={"frequency": grpo.dynamics_frequency})
     settings = {"grpo": grpo, "reward": config.reward, "dynamics": dynamics, "sampling": _decoding(config)}
-    return GRPOSpec(arm=arm, seed=seed, **settings)
+    return GRPOSpec(arm=arm, seed=seed, gradients=_gradients(config), **settings)
+
+
+def _gradients(config: ExperimentConfig) -> GradientConfig:
+    """When gradients are recorded; how often they would be, where they are not, changes nothing."""
+    return config.gradients if config.gradients.track else GradientConfig()
 
 
 def _dynamics(config: ExperimentConfig) -> DynamicsSpec:

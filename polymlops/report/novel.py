@@ -75,6 +75,7 @@ def measure(spec: NovelSpec, domain: DomainArms) -> NovelDomain:
         curves=pooled.curves,
         shown=spec.shown,
         notes=(
+            *spec.missing,
             *domain.notes,
             *difference_notes(domain.arms),
             *statistics_notes(domain.arms, differences, spec.resamples),

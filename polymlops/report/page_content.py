@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from polymlops.report.page_files import Source, grid, merged, pictures, read_json, shown, whole_folder
+from polymlops.report.page_analysis import adapters_section, mechanism_section, theory_section
+from polymlops.report.page_files import Source, grid, merged, pictures, read_json, shown, spoken, whole_folder
 from polymlops.report.page_findings import comparisons_section, curves_section, selectors_section, verdict_section
 from polymlops.report.page_records import Cell, PageContent, Run, Section, Sentence, Table
 from polymlops.report.page_samples import sample_sides
@@ -25,17 +26,18 @@ NONE: Mapping[str, Source] = MappingProxyType({})
 class PageSources:
     """Where the parts of a page come from: folders of reports, samples and scores (by label) with their runs.
 
-    `absent` says why a part is none, by its name here; `config` is the run's whole config as text.
+    `novel` and `domains` are by domain; samples and scores are of the home domain. `absent` says why a part is none, by
+    its name here; `config` is the run's whole config as text.
     """
 
     title: str
     core: Source | None
     depth: Source | None = None
-    novel: Source | None = None
+    novel: Mapping[str, Source] = field(default_factory=lambda: NONE)
     adapters: Source | None = None
     mechanism: Source | None = None
     theory: Source | None = None
-    domains: Source | None = None
+    domains: Mapping[str, Source] = field(default_factory=lambda: NONE)
     samples: Mapping[str, Source] = field(default_factory=lambda: NONE)
     scores: Mapping[str, Source] = field(default_factory=lambda: NONE)
     runs: tuple[Run, ...] = ()
@@ -58,28 +60,33 @@ def gather(sources: PageSources) -> PageContent:
     return PageContent(
         title=sources.title,
         question=QUESTION,
-        verdict=verdict_section(sources.novel, sources.core, sources.why("novel")),
+        verdict=_over(sources, lambda novel: verdict_section(novel, sources.core, sources.why("novel"))),
         baselines=baselines_section(sources.core, sources.why("core")),
         frontier=_drawn(
             sources.core, {"pareto_frontier.png": "quality and diversity, with 95 % regions"}, sources.why("core")
         ),
-        curves=curves_section(sources.novel, sources.core, sources.why("novel")),
-        selectors=selectors_section(sources.novel, sources.why("novel")),
-        comparisons=comparisons_section(sources.novel, sources.why("novel")),
+        curves=_over(sources, lambda novel: curves_section(novel, sources.core, sources.why("novel"))),
+        selectors=_over(sources, lambda novel: selectors_section(novel, sources.why("novel"))),
+        comparisons=_over(sources, lambda novel: comparisons_section(novel, sources.why("novel"))),
         dynamics=_drawn(
             sources.core, {"diversity_trajectory_plot.png": "diversity during fine-tuning"}, sources.why("core")
         ),
         depth=depth_section(sources.depth, sources.why("depth")),
-        adapters=_folder(sources.adapters, "adapter analysis", sources.why("adapters")),
-        mechanism=_folder(sources.mechanism, "attention, hidden states and gradients", sources.why("mechanism")),
-        theory=_folder(sources.theory, "predictions beside measurements", sources.why("theory")),
-        domains=_folder(sources.domains, "other domains", sources.why("domains")),
+        adapters=adapters_section(sources.adapters, sources.why("adapters")),
+        mechanism=mechanism_section(sources.mechanism, sources.why("mechanism")),
+        theory=theory_section(sources.theory, sources.why("theory")),
+        domains=domains_section(sources.domains, sources.why("domains")),
         samples=samples,
         prompts=prompts,
         costs=costs_section(sources.runs),
         config=sources.config or "not recorded",
         runs=sources.runs,
     )
+
+
+def _over(sources: PageSources, section: Callable[[Source | None], Section]) -> Section:
+    """A section of phase 4 over its domains; where there are none, the one that says why."""
+    return merged(map(section, sources.novel.values())) if sources.novel else section(None)
 
 
 def baselines_section(core: Source | None, reason: str) -> Section:
@@ -107,6 +114,22 @@ def depth_section(depth: Source | None, reason: str) -> Section:
         missing=() if rows else ("GRPO: table.json was not written",),
     )
     return merged((tables, pictures(depth, {"proxy_and_gold.png": "learned reward and true quality by KL"})))
+
+
+def domains_section(domains: Mapping[str, Source], reason: str) -> Section:
+    """The table and figures of every other domain, and what is said over all of them."""
+    if not domains:
+        return Section(missing=(f"other domains: {reason}",))
+    return merged(_domain(name, source) for name, source in domains.items())
+
+
+def _domain(name: str, source: Source) -> Section:
+    rows = read_json(source, "table.json") or []
+    if not rows or "domain" in rows[0]:  # over domains: its tables have other rows
+        return whole_folder(source, name)
+    table = _transposed(f"{name}: all arms, with 95 % intervals", rows, source)
+    titles = {path.name: f"{name}: {spoken(path.stem)}" for path in sorted(source.folder.glob("*.png"))}
+    return merged((Section(tables=table), pictures(source, titles))) if titles else Section(tables=table)
 
 
 def costs_section(runs: Sequence[Run]) -> Section:
@@ -142,10 +165,6 @@ def _drawn(source: Source | None, titles: Mapping[str, str], reason: str) -> Sec
     if source is None:
         return Section(missing=tuple(f"{title}: {reason}" for title in titles.values()))
     return pictures(source, titles)
-
-
-def _folder(source: Source | None, what: str, reason: str) -> Section:
-    return Section(missing=(f"{what}: {reason}",)) if source is None else whole_folder(source, what)
 
 
 def _dollars(value: float) -> str:

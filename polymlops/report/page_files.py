@@ -66,7 +66,7 @@ def pictures(source: Source, titles: Mapping[str, str]) -> Section:
 def whole_folder(source: Source, what: str) -> Section:
     """Every picture and table (CSV) of a folder, by their names."""
     images = [picture(source, path.name, spoken(path.stem)) for path in sorted(source.folder.glob("*.png"))]
-    tables = [_csv_table(path, source.run_id) for path in sorted(source.folder.glob("*.csv"))]
+    tables = [csv_table(path, source.run_id) for path in sorted(source.folder.glob("*.csv"))]
     missing = () if images or tables else (f"{what}: run {source.run_id} left neither figures nor tables",)
     return Section(tables=tuple(tables), pictures=tuple(item for item in images if item), missing=missing)
 
@@ -107,7 +107,8 @@ def spoken(name: str) -> str:
     return name.replace("_at_", " @").replace("_", " ")
 
 
-def _csv_table(path: Path, run_id: str) -> Table:
+def csv_table(path: Path, run_id: str) -> Table:
+    """A CSV file as a table, its first rows."""
     with path.open(encoding="utf-8", newline="") as file:
         head, *rows = list(csv.reader(file)) or [[]]
     cells = [tuple(_csv_cell(text, run_id) for text in row) for row in rows[:LONGEST]]

@@ -28,13 +28,54 @@ def verdict_section(novel: Source | None, core: Source | None, reason: str) -> S
             missing=("no verdict: there are no two arms to compare in one domain",),
         )
     chosen = [row for domain in findings for row in _headlines(compared, domain, findings[domain]["shown"])]
+    answers = _answers(novel, compared, chosen)
     chosen.sort(key=lambda row: not row["claim"])
     notes = [f"{domain}: {note}" for domain, found in findings.items() for note in found["notes"]]
     said = [
         Sentence(f"{row['domain']}: {row['sentence']}", novel.run_id, "claim" if row["claim"] else "open")
         for row in chosen
     ]
-    return Section(sentences=(*said, *(Sentence(note, novel.run_id) for note in notes)))
+    return Section(sentences=(*answers, *said, *(Sentence(note, novel.run_id) for note in notes)))
+
+
+def _answers(
+    novel: Source, compared: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]]
+) -> list[Sentence]:
+    """Which arm comes first on the leading metric of each domain, and from which others it can be told."""
+    rows = read_json(novel, "novel_metrics.json") or []
+    answers = []
+    for domain, metric in {row["domain"]: row["metric"] for row in reversed(chosen)}.items():
+        means = {
+            row["arm"]: row["value"]
+            for row in rows
+            if (row["domain"], row["metric"], row["seed"]) == (domain, metric, None) and row["value"] is not None
+        }
+        pairs = [row for row in compared if row["domain"] == domain and row["metric"] == metric]
+        if len(means) > 1:
+            answers.append(leader_sentence(domain, metric, means, pairs, novel.run_id))
+    return answers
+
+
+def leader_sentence(
+    domain: str, metric: str, means: Mapping[str, float], pairs: Sequence[Mapping[str, Any]], run_id: str
+) -> Sentence:
+    """Name a winner only where it can be told from every other arm; else say from whom it cannot be.
+
+    `pairs` are the comparisons on the metric, of which more is better.
+    """
+    leader = max(means, key=lambda arm: means[arm])
+    beaten = {row["reference"] for row in pairs if row["arm"] == leader and row["claim"] and row["difference"] > 0}
+    beaten |= {row["arm"] for row in pairs if row["reference"] == leader and row["claim"] and row["difference"] < 0}
+    close = [arm for arm in means if arm != leader and arm not in beaten]
+    scope = "" if min((row["seeds"] for row in pairs), default=1) > 1 else "; one training seed: of these runs only"
+    if not close:
+        text = f"{leader} comes first on {metric} ({shown(means[leader])}), told apart from each of the others{scope}"
+        return Sentence(f"{domain}: {text}", run_id, "claim")
+    behind = f"; it is above {', '.join(arm for arm in means if arm in beaten)}" if beaten else ""
+    text = (
+        f"no single winner on {metric}: {leader} has the highest mean ({shown(means[leader])}), but cannot be told from"
+    )
+    return Sentence(f"{domain}: {text} {', '.join(close)}{behind}{scope}", run_id, "open")
 
 
 def _headlines(compared: Sequence[Mapping[str, Any]], domain: str, k: int) -> list[Mapping[str, Any]]:

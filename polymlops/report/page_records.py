@@ -29,12 +29,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A head and rows of as many cells."""
+    """A head and rows of as many cells; a `folded` one is long and opens at a click."""
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     run_id: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -41,7 +42,7 @@ def sample_sides(
     return Section(missing=tuple(notes)), shown
 
 
-def first_seeds(labels: Mapping[str, Source]) -> list[str]:
+def first_seeds(labels: Mapping[str, Any]) -> list[str]:
     """One label an arm, in the given order."""
     return list({label.rpartition("/")[0]: label for label in reversed(list(labels))}.values())[::-1]
 

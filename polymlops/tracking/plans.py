@@ -8,9 +8,12 @@ from mlflow import MlflowClient
 
 from polymlops.config.hashing import content_hash
 from polymlops.config.schema import ExperimentConfig
+from polymlops.refs import Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.stages import Outcome, R, Stage
 from polymlops.tracking.store import database_file, open_store, tracked_errors, tracking_uri
+
+PLANNED = "planned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class PlanContext:
             self.stages.append(PlannedStage(stage.title, cached=bool(found), seconds=seconds))
         if found:
             return Outcome(found[0], cached=True, seconds=found[1])
-        planned = stage.result(run_id="planned", uri="planned", digest=f"planned:{content_hash(key)}")
+        planned = stage.result(run_id=PLANNED, uri=PLANNED, digest=f"{PLANNED}:{content_hash(key)}")
         return Outcome(planned, cached=False, seconds=0.0)
 
     def _expected(self, stage: Stage[R]) -> float | None:
@@ -49,6 +52,11 @@ class PlanContext:
             return None
         labels = {name: value for name, value in stage.labels.items() if name != "seed"}
         return ledger.last_seconds(self.client, self.experiment_id, {ledger.STAGE: stage.name, **labels})
+
+
+def is_planned(reference: Reference) -> bool:
+    """Whether a reference is a placeholder for what is not there yet."""
+    return reference.run_id == PLANNED
 
 
 def plan_context(config: ExperimentConfig) -> PlanContext:

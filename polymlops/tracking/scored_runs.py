@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +10,16 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from pydantic import TypeAdapter, ValidationError
 
-from polymlops.errors import InputError, TrackingError
-from polymlops.refs import AnyRef, ScoresRef
+from polymlops.errors import InputError
+from polymlops.refs import ScoresRef
 from polymlops.tracking import ledger
 from polymlops.tracking.artifacts import OUTPUT, materialise, publish
-from polymlops.tracking.roadmaps import STAGES
-from polymlops.tracking.store import tracked_errors
+from polymlops.tracking.roadmap_parts import find_run, listed_phases
 from polymlops.tracking.tables import ARM, ROLE
 
 EXPERIMENT, STAGE_NAME = "scored-candidates", "score_candidates"
-REFERENCES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, AnyRef])
+UNKNOWN = "neither a file nor a run of this tracking store; name its store with --set tracking.uri=URI"
 ALLOWED = re.compile(r"[^\w./ :-]")
 
 
@@ -83,7 +78,7 @@ def fetch_scores(client: MlflowClient, run_id: str, cache: Path) -> RunScores:
         ArtifactError: the scores are missing or damaged.
         TrackingError: the store cannot be reached.
     """
-    run = _run(client, run_id)
+    run = find_run(client, run_id, UNKNOWN)
     if run.data.tags.get(ROLE) == "arm" and ledger.PARENT in run.data.tags:
         parent = fetch_scores(client, run.data.tags[ledger.PARENT], cache)
         return RunScores(run.info.run_name or run_id, parent.folders, run.data.tags[ARM])
@@ -91,40 +86,14 @@ def fetch_scores(client: MlflowClient, run_id: str, cache: Path) -> RunScores:
     return RunScores(run.info.run_name or run_id, folders, None)
 
 
-def _run(client: MlflowClient, run_id: str) -> Run:
-    try:
-        with tracked_errors(f"find run {run_id}"):
-            return client.get_run(run_id)
-    except TrackingError as error:
-        if isinstance(error.__cause__, MlflowException) and error.__cause__.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise InputError(
-                f"{run_id}: neither a file nor a run of this tracking store; name its store with --set tracking.uri=URI"
-            ) from None
-        raise
-
-
 def _score_refs(client: MlflowClient, run: Run) -> list[ScoresRef]:
     if ledger.DIGEST in run.data.tags and ledger.INVALID not in run.data.tags:
         uri = f"{run.info.artifact_uri}/{OUTPUT}"
         return [ScoresRef(run_id=run.info.run_id, uri=uri, digest=run.data.tags[ledger.DIGEST])]
-    found = [ref for ref in _listed(client, run.info.run_id).values() if isinstance(ref, ScoresRef)]
+    named: dict[str, Any] = {}
+    for listing in listed_phases(client, run.info.run_id).values():
+        named |= listing  # a later phase's scores of an arm say more
+    found = [ref for ref in named.values() if isinstance(ref, ScoresRef)]
     if not found:
         raise InputError(f"run {run.info.run_id} holds no scores: give a roadmap's run or one that scored candidates")
     return found
-
-
-def _listed(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """References of the stages that a roadmap's run is made of, later phases last; nothing for another run."""
-    found: dict[str, Any] = {}
-    with tracked_errors(f"read the stages of run {run_id}"), tempfile.TemporaryDirectory() as temporary:
-        for path in sorted(item.path for item in client.list_artifacts(run_id, STAGES)):
-            text = Path(client.download_artifacts(run_id, path, temporary)).read_text(encoding="utf-8")
-            found |= _references(text, f"{path} of run {run_id}")
-    return found
-
-
-def _references(text: str, name: str) -> dict[str, Any]:
-    try:
-        return REFERENCES.validate_python(json.loads(text))
-    except (ValueError, ValidationError) as error:
-        raise TrackingError(f"{name} cannot be read: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -62,10 +62,19 @@ def record_table(context: RunContext, report: ReportRef, domain: str) -> tuple[T
         ArtifactError: the report is damaged.
     """
     rows = read_table(context.fetch(report))
+    record_rows(context, report, [row.model_copy(update={"metric": f"{domain}/{row.metric}"}) for row in rows])
+    return rows
+
+
+def record_rows(context: RunContext, report: ReportRef, rows: Sequence[TableRow]) -> None:
+    """Log rows, whose metrics have their domain in front, on the runs of their arms.
+
+    Raises:
+        TrackingError: the store did not take it.
+    """
     client = open_store(context.tracking_uri)
     for arm in dict.fromkeys(row.arm for row in rows):
-        _record_arm(client, context, arm, _metrics(domain, [row for row in rows if row.arm == arm]), report)
-    return rows
+        _record_arm(client, context, arm, _metrics(row for row in rows if row.arm == arm), report)
 
 
 def _record_arm(
@@ -83,11 +92,10 @@ def _record_arm(
     ledger.end_run(client, run_id, "FINISHED")
 
 
-def _metrics(domain: str, rows: Iterable[TableRow]) -> dict[str, float]:
+def _metrics(rows: Iterable[TableRow]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for row in rows:
-        name = f"{domain}/{row.metric}"
-        metrics[name] = row.value
+        metrics[row.metric] = row.value
         if not math.isnan(row.low):
-            metrics[f"{name}_low"], metrics[f"{name}_high"] = row.low, row.high
+            metrics[f"{row.metric}_low"], metrics[f"{row.metric}_high"] = row.low, row.high
     return metrics

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
-from polymlops.records import MetricLog
+from polymlops.config.analysis import GradientConfig
+from polymlops.records import Job, MetricLog
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -97,6 +98,11 @@ class GradientNorms(TrainerCallback):
             if name not in {"step", "layer"} and value is not None
         }
         self.log(metrics, int(rows[0]["step"] or 0))
+
+
+def recorder(config: GradientConfig, job: Job) -> GradientNorms:
+    """A job's recorder, in its scratch folder; what it records is stored with the adapter."""
+    return GradientNorms(job.scratch / FOLDER, config.every, job.log)
 
 
 def layer_norms(step: int, names: Sequence[str], terms: Mapping[str, Sequence[torch.Tensor]]) -> list[Row]:

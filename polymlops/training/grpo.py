@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
 from polymlops.training.placement import placement
 from polymlops.training.polychromic import cosine_distances, lexical_distances
-from polymlops.training.rewards import RewardScores
+from polymlops.training.rewards import RewardScores, values_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -102,7 +103,6 @@ def build_grpo_trainer(
     import transformers
 
     from polymlops.training.grpo_alarms import AlarmCallback
-    from polymlops.training.grpo_trainer import SetTrainer
 
     transformers.set_seed(spec.seed)
     tokenizer = load_tokenizer(base)
@@ -115,7 +115,7 @@ def build_grpo_trainer(
             DynamicsProbe.create(spec, base, dataset, tokenizer), reward=lambda *pair: values_of(reward(*pair))
         )
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
-    trainer = SetTrainer(
+    trainer = _trainer_class(spec, job)(
         spec.grpo,
         reward,
         _distances(spec.grpo, base, distances),
@@ -131,9 +131,16 @@ def build_grpo_trainer(
     return trainer
 
 
-def values_of(rewards: np.ndarray | RewardScores) -> np.ndarray:
-    """The values of a reward, with or without its parts."""
-    return rewards.values if isinstance(rewards, RewardScores) else rewards
+def _trainer_class(spec: GRPOSpec, job: Job) -> Callable[..., Any]:
+    """TRL's trainer on set objectives; where gradients are recorded, the one that shows them on the way."""
+    if not spec.gradients.track:
+        from polymlops.training.grpo_trainer import SetTrainer
+
+        return SetTrainer
+    from polymlops.training.gradient_norms import recorder
+    from polymlops.training.grpo_gradients import WatchedSetTrainer
+
+    return partial(WatchedSetTrainer, gradients=recorder(spec.gradients, job))
 
 
 def warm_start(base: Path, start: Path) -> PeftModel:

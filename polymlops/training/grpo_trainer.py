@@ -18,12 +18,12 @@ from trl.trainer.utils import split_tensor_dict, use_adapter
 from polymlops.config.grpo import GRPOConfig
 from polymlops.errors import TrainingError
 from polymlops.generation.decoding import Candidate, Decoding, pad_left, prompt_key, sample_candidates
-from polymlops.training.grpo import GroupDistances, RewardFunction, values_of
+from polymlops.training.grpo import GroupDistances, RewardFunction
 from polymlops.training.grpo_alarms import AlarmCallback
 from polymlops.training.grpo_forward import Rows, token_scores
 from polymlops.training.grpo_groups import SampledGroups, checked
 from polymlops.training.grpo_merging import merged
-from polymlops.training.rewards import RewardScores
+from polymlops.training.rewards import RewardScores, values_of
 
 
 class SetTrainer(GRPOTrainer):

@@ -47,6 +47,11 @@ class RewardScores:
     breakdown: Mapping[str, Floats]
 
 
+def values_of(rewards: Floats | RewardScores) -> Floats:
+    """The values of a reward, with or without its parts."""
+    return rewards.values if isinstance(rewards, RewardScores) else rewards
+
+
 class Reward(Protocol):
     """A reward of any kind."""
 

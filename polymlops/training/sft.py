@@ -7,6 +7,7 @@ random states.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,15 +61,13 @@ def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokeni
     """The TRL trainer of a spec, ready to train: TRL's SFTTrainer with the diversity term added in `compute_loss`."""
     import transformers
 
-    from polymlops.training.sft_trainer import PolychromicTrainer
-
     transformers.set_seed(spec.seed)
     model = attach_lora(base, spec)
     probe = DynamicsProbe.create(spec, base, dataset, tokenizer) if spec.dynamics.track else None
     callbacks: list[Any] = [MarkComplete(), HistoryCallback(job.log)]
     if probe is not None:
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
-    trainer = PolychromicTrainer(
+    trainer = _trainer_class(spec, job)(
         model=model,
         args=_arguments(spec, model, job.scratch / "checkpoints"),
         train_dataset=_conversations(dataset, "train_sft"),
@@ -79,6 +78,18 @@ def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokeni
     )
     use_quiet_progress(trainer)
     return trainer
+
+
+def _trainer_class(spec: AdapterSpec, job: Job) -> Callable[..., Any]:
+    """TRL's trainer with the diversity term; where gradients are recorded, the one that shows them on the way."""
+    if not spec.gradients.track:
+        from polymlops.training.sft_trainer import PolychromicTrainer
+
+        return PolychromicTrainer
+    from polymlops.training.gradient_norms import recorder
+    from polymlops.training.sft_gradients import WatchedSFTTrainer
+
+    return partial(WatchedSFTTrainer, gradients=recorder(spec.gradients, job))
 
 
 def attach_lora(base: Path, spec: AdapterSpec) -> PeftModel:

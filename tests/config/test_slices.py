@@ -2,6 +2,7 @@
 
 import pytest
 
+from polymlops.config.analysis_slices import adapter_analysis_spec, mechanism_spec, theory_spec
 from polymlops.config.profiles import load_config
 from polymlops.config.slices import (
     adapter_spec,
@@ -24,6 +25,9 @@ SLICES = {
     "report": report_spec,
     "grpo": lambda config: grpo_spec(config, "baseline_grpo", 42),
     "poly_grpo": lambda config: grpo_spec(config, "polychromic_grpo", 42),
+    "adapters": adapter_analysis_spec,
+    "mechanism": mechanism_spec,
+    "theory": theory_spec,
 }
 
 
@@ -34,7 +38,7 @@ SLICES = {
         ("sft.epochs=7", {"baseline", "polychromic"}),
         ("lora.r=4", {"baseline", "polychromic"}),
         ("evaluation.dynamics_frequency=7", {"baseline", "polychromic"}),
-        ("sampling.temperature=0.9", {"baseline", "polychromic", "sample", "grpo", "poly_grpo"}),
+        ("sampling.temperature=0.9", {"baseline", "polychromic", "sample", "grpo", "poly_grpo", "adapters"}),
         ("sampling.n=50", {"sample"}),
         ("sampling.prompts=7", {"sample"}),
         ("evaluation.ks=[1, 2]", {"score", "report"}),
@@ -43,6 +47,11 @@ SLICES = {
         ("grpo.objective=max", {"grpo"}),
         ("polychromic_grpo.objective=max", {"poly_grpo"}),
         ("reward.kind=heuristic", {"grpo", "poly_grpo"}),
+        ("gradients.track=true", {"baseline", "polychromic", "grpo", "poly_grpo"}),
+        ("gradients.every=3", set()),  # nothing is recorded
+        ("analysis.theory.resamples=90", {"theory"}),
+        ("analysis.ablation.prompts=9", {"adapters"}),
+        ("analysis.mechanism.prompts=9", {"mechanism"}),
         ("reward_model.folds=3", set()),
         ("output_dir=elsewhere", set()),
         ("execution.threads=1", set()),

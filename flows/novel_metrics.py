@@ -1,0 +1,65 @@
+"""Phase 4, novel metrics: what users get from every arm in every domain, whoever picks; and the report."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.execution import Call, in_process, tracked
+from flows.results import NovelArtifacts, NovelResults, StoredResults
+from flows.stored import missing_in, stored_results
+from polymlops.config.novel_slices import novel_spec, social_arms
+from polymlops.config.schema import ExperimentConfig
+from polymlops.config.slices import score_spec
+from polymlops.refs import ReportRef, ScoresRef
+from polymlops.tracking.novel_tables import record_novel_table
+from polymlops.tracking.roadmaps import log_results
+from polymlops.tracking.stages import RunContext
+from tasks.arms import ScoreSources, score_samples
+from tasks.novel import measure_domain
+from tasks.policy import result_of, retrying
+from tasks.reporting import publish_page
+
+
+@flow(name="novel-metrics", flow_run_name="{config.name}", persist_result=False)
+def novel_metrics(config: ExperimentConfig, context: RunContext | None = None) -> NovelResults:
+    """Measure what is stored, sample nothing, and write the report; alone, or as part of a roadmap."""
+    stored = stored_results(config)
+    with tracked(config, context) as run:
+        artifacts = carry_out(in_process(run, config.execution.retries), config, stored)
+        log_results(run, "novel-metrics", artifacts.labelled(), artifacts.dataset)
+        table = record_novel_table(run, artifacts.reports)
+        for domain, report in artifacts.reports.items():
+            folder = run.export(report, f"{config.name}/novel-metrics/{domain}").parent
+        page = result_of(retrying(publish_page, config.execution.retries)(run, config.name, return_state=True))
+        return NovelResults(
+            parent_run_id=run.parent_run_id,
+            artifacts=artifacts,
+            table=table,
+            folder=folder,
+            page=page,
+            missing=stored.missing,
+        )
+
+
+def carry_out(call: Call, config: ExperimentConfig, stored: StoredResults) -> NovelArtifacts:
+    """The stages of the phase, in order."""
+    scores = {"social": score_with_reward(call, config, stored)}
+    reports: dict[str, ReportRef] = {}
+    for domain, sets in stored.domains.items():
+        spec = novel_spec(config, domain, missing_in(stored, domain))
+        reports[domain] = call(measure_domain, domain, spec, scores.get(domain, sets.scores), sets.samples)
+    return NovelArtifacts(dataset=stored.dataset, scores=scores["social"], reports=reports)
+
+
+def score_with_reward(call: Call, config: ExperimentConfig, stored: StoredResults) -> dict[str, ScoresRef]:
+    """Scores of every social arm by the reward model too, where there is one, so that all arms have that selector."""
+    sets = stored.domains.get("social")
+    if sets is None or stored.reward is None:
+        return dict(sets.scores) if sets is not None else {}
+    scores: dict[str, ScoresRef] = {}
+    for arm, seed in social_arms(config):
+        samples = sets.samples.get(f"{arm}/{seed}")
+        if samples is not None:
+            sources = ScoreSources(samples, stored.dataset, stored.base, stored.reward)
+            scores[f"{arm}/{seed}"] = call(score_samples, score_spec(config, arm, seed), sources)
+    return scores
