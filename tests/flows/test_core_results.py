@@ -46,12 +46,16 @@ def test_stages_ran_once_each_under_one_finished_parent(smoke):
     scored = [f"score_samples {arm}" for arm in ARMS[2:]]  # again, by the reward model too
     scored += [title for arm in tuned for title in (f"sample_arm {arm}", f"score_samples {arm}")]
     depth = ["train_reward_model", *(f"train_grpo {arm}" for arm in tuned), *scored, "write_theoretical_depth"]
+    depth += ["analyse_adapters", "analyse_mechanism", "check_theory"]
     assert titles[len(core) : len(core) + len(depth)] == depth
     executed = [title for arm in [*ARMS, *tuned] for title in (f"sample_programs {arm}", f"score_programs {arm}")]
     code = [*executed, "write_code_results"]
     written = [title for arm in [ARMS[0], *ARMS[2:], *tuned] for title in (f"sample_texts {arm}", f"score_texts {arm}")]
     creative = ["prepare_prompts", *written, "write_creative_results"]
-    assert titles[len(core) + len(depth) :] == [*code, *creative, "write_cross_domain", "write_cross_domain"]
+    compared = ["write_cross_domain", "write_cross_domain"]
+    rewarded = [f"score_samples {arm}" for arm in ARMS[:2]]  # the arms that phase 2 leaves out
+    measured = [f"measure_{domain}" for domain in ("social", "code", "creative")]
+    assert titles[len(core) + len(depth) :] == [*code, *creative, *compared, *rewarded, *measured]
     assert {status for _, _, status in stage_runs(smoke.output_dir)} == {"FINISHED"}
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     parents = _query(smoke, "select distinct value from tags where key = 'mlflow.parentRunId'")
@@ -101,7 +105,7 @@ def test_prefect_has_every_task_and_its_end(smoke):
     with sqlite3.connect(smoke.output_dir / "prefect" / "prefect.db") as database:
         tasks = database.execute("select name, state_name from task_run order by start_time").fetchall()
         flows = database.execute("select name, state_name from flow_run").fetchall()
-    assert flows == [("smoke", "Completed")] * 4
+    assert flows == [("smoke", "Completed")] * 5
     first = [state for name, state in tasks if name.startswith(("train_adapter", "sample_arm"))][:6]
     assert first == ["Completed"] * 6
 
@@ -120,7 +124,7 @@ def test_from_plain_python_and_from_a_running_event_loop_everything_is_cached(sm
     assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
     with sqlite3.connect(smoke.output_dir / "prefect" / "prefect.db") as database:
         tasks = database.execute("select name, state_name from task_run").fetchall()
-    phases = ("register_model", "core-results", "theoretical-depth", "generalization")
+    phases = ("register_model", "publish_page", "core-results", "theoretical-depth", "generalization", "novel-metrics")
     ends = [state for name, state in tasks if not name.startswith(phases)]
     assert set(ends) == {"Completed", "Cached"}
     assert ends.count("Completed") == len(before)
@@ -149,6 +153,9 @@ def test_plan_of_a_change_repeats_what_depends_on_it(smoke, shell):
         "sample_arm polychromic_grpo/42",
         "score_samples polychromic_grpo/42",
         "write_theoretical_depth",
+        "analyse_adapters",
+        "analyse_mechanism",
+        "check_theory",
         "sample_programs polychromic/42",
         "score_programs polychromic/42",
         "sample_programs polychromic_grpo/42",
@@ -161,6 +168,9 @@ def test_plan_of_a_change_repeats_what_depends_on_it(smoke, shell):
         "write_creative_results",
         "write_cross_domain",
         "write_cross_domain",
+        "measure_social",
+        "measure_code",
+        "measure_creative",
     ]
     assert plan["total"]["unknown"] == 0
     assert plan["total"]["expected_seconds"] > 0

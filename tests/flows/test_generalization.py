@@ -104,7 +104,7 @@ def test_another_suite_repeats_only_the_code_domain(smoke, shell):
     assert code == 0, done.err
     waiting = [stage["title"] for stage in json.loads(done.out)["stages"] if not stage["cached"]]
     stages = {"sample_programs", "score_programs", "write_code_results", "write_cross_domain"}
-    assert {title.split()[0] for title in waiting} == stages
+    assert {title.split()[0] for title in waiting} == stages | {"measure_code"}
 
 
 def test_another_judge_asks_again_and_samples_nothing(smoke, shell):
@@ -112,7 +112,8 @@ def test_another_judge_asks_again_and_samples_nothing(smoke, shell):
     code, done = shell.run("plan", PROFILE, "--json", *change)
     assert code == 0, done.err
     waiting = [stage["title"] for stage in json.loads(done.out)["stages"] if not stage["cached"]]
-    assert {title.split()[0] for title in waiting} == {"score_texts", "write_creative_results", "write_cross_domain"}
+    stages = {"score_texts", "write_creative_results", "write_cross_domain", "measure_creative"}
+    assert {title.split()[0] for title in waiting} == stages
 
 
 def test_a_domain_can_be_left_out(shell):

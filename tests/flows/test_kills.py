@@ -83,6 +83,11 @@ def test_adapters_and_sample_sets_equal_the_undisturbed(killed, smoke):
     for title in ours:
         if title.startswith(("prepare", "build", "train", "sample", "score")):
             assert artifact(output_dir, ours[title][0]) == artifact(smoke.output_dir, theirs[title][0]), title
+        if title.startswith("measure"):
+            pair = [
+                artifact(folder, runs[title][0]) for folder, runs in ((output_dir, ours), (smoke.output_dir, theirs))
+            ]
+            assert pair[0]["novel_metrics.json"] == pair[1]["novel_metrics.json"]
 
 
 def test_one_parent_run_for_all_attempts(killed):

@@ -1,5 +1,6 @@
 """A smoke run leaves everything that phase 2 promises, its models in the registry, once each."""
 
+import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -31,6 +32,33 @@ def test_table_and_figures_compare_the_trained_arms_with_their_starts(printed):
     pairs = {(row["arm"], row["reference"]) for row in rows}
     assert {("baseline_grpo", "baseline"), ("polychromic_grpo", "polychromic")} < pairs
     assert ("polychromic_grpo", "baseline_grpo") in pairs
+
+
+def test_the_analyses_lie_beside_the_table_with_their_figures(printed):
+    folder = Path(printed["folder"])
+    expected = {
+        "adapters": ("lora_parameter_analysis.pdf", "lora_parameters.csv", "layer_ablation.csv", "rank_advice.json"),
+        "mechanism": ("attention_heads.pdf", "depth_divergence.pdf", "gradient_norms.pdf", "gradients.csv"),
+        "theory": ("theory.pdf", "theory.json", "theory.csv"),
+    }
+    assert set(printed["artifacts"]["analyses"]) == set(expected)
+    for name, files in expected.items():
+        assert all((folder / name / file).stat().st_size > 0 for file in files)
+        assert str(folder / name / files[0]) in printed["files"]
+    with (folder / "mechanism" / "gradients.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["arm"] for row in rows} == set(ARMS)
+    assert {row["layer"] for row in rows} == {"0", "1", "all"}
+
+
+def test_what_the_analyses_found_is_in_the_tracker(smoke):
+    query = (
+        "select m.key from latest_metrics m join tags t on t.run_uuid = m.run_uuid and t.key = 'stage'"
+        " where t.value in ('analyse_adapters', 'analyse_mechanism', 'check_theory')"
+    )
+    keys = {key for (key,) in _query(smoke, query)}
+    assert {"lora/polychromic_grpo/42/norm", "mechanism/polychromic_minus_baseline/kl_layer_1"} <= keys
+    assert any(key.startswith("theory/") and key.endswith("/holds_share") for key in keys)
 
 
 def test_both_models_are_registered_once_as_candidates(smoke, printed):

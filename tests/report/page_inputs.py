@@ -47,7 +47,7 @@ def write_sources(folder, chances=None):
     return PageSources(
         title="demo & more",
         core=Source(core.output, CORE),
-        novel=Source(novel.output, NOVEL),
+        novel={"social": Source(novel.output, NOVEL)},
         samples={label: Source(path, SAMPLES) for label, path in samples.items()},
         scores={label: Source(path, SCORES) for label, path in scores.items()},
         runs=RUNS,

@@ -99,10 +99,10 @@ def test_nothing_is_loaded_from_elsewhere(sources):
 
 
 def test_the_numbers_are_those_of_the_artifacts(sources, page):
-    rows = json.loads((sources.novel.folder / "novel_metrics.json").read_text())
+    rows = json.loads((sources.novel["social"].folder / "novel_metrics.json").read_text())
     row = next(r for r in rows if r["arm"] == "polychromic" and r["metric"] == "usq_reward_at_10")
     assert f"{row['value']:.3f}{row['low']:.3f} to {row['high']:.3f}" in re.sub(r"\s*\n\s*", "", page.text)
-    findings = json.loads((sources.novel.folder / "novel_findings.json").read_text())["social"]
+    findings = json.loads((sources.novel["social"].folder / "novel_findings.json").read_text())["social"]
     assert findings["advice"]["baseline"] in page.text
 
 
@@ -127,7 +127,7 @@ def test_a_page_of_nothing_gives_every_reason():
 
 
 def test_without_phase_4_the_verdict_is_that_of_phase_1(sources):
-    found = Page(render_page(gather(replace(sources, novel=None, absent={"novel": "phase 4 failed"}))))
+    found = Page(render_page(gather(replace(sources, novel={}, absent={"novel": "phase 4 failed"}))))
     assert "no verdict on what users pick: phase 4 failed" in found.text
     assert "differences are not distinguishable from 0" in found.text
     assert "baseline minus few_shot on quality" in found.text
@@ -143,7 +143,7 @@ def test_fewer_candidates_than_are_shown_is_marked(tmp_path):
     scores, samples = write_arms(tmp_path, {"baseline/1": 0.5, "polychromic/1": 0.5}, n=6, prompts=8)
     job = job_in(tmp_path / "novel")
     write_novel_metrics(NovelSpec(arms=("baseline", "polychromic"), resamples=200), scores, samples, job)
-    sources = PageSources(title="short", core=None, novel=Source(job.output, NOVEL), runs=RUNS)
+    sources = PageSources(title="short", core=None, novel={"social": Source(job.output, NOVEL)}, runs=RUNS)
     text = Page(render_page(gather(sources))).text
     assert "@10 is undefined: social has 6 candidates a prompt at most" in text
     assert "8 of 8 prompts not counted: it needs 10 candidates" in text
@@ -164,10 +164,25 @@ def test_a_folder_of_figures_and_tables_is_shown_whole(tmp_path, sources):
     folder.mkdir()
     (folder / "heat_map.png").write_bytes((sources.core.folder / "pass_at_k.png").read_bytes())
     (folder / "modules.csv").write_text("module,norm\nlayers.0.q_proj,0.12345\nlayers.1.q_proj,nan\n")
-    content = gather(replace(sources, adapters=Source(folder, CORE)))
-    assert [item.title for item in content.adapters.pictures] == ["heat map"]
-    assert [cell.text for cell in content.adapters.tables[0].rows[0]] == ["layers.0.q_proj", "0.123"]
-    assert content.adapters.tables[0].rows[1][1].text == "–"
+    content = gather(replace(sources, domains={"cross_domain": Source(folder, CORE)}))
+    assert [item.title for item in content.domains.pictures] == ["heat map"]
+    assert [cell.text for cell in content.domains.tables[0].rows[0]] == ["layers.0.q_proj", "0.123"]
+    assert content.domains.tables[0].rows[1][1].text == "–"
+
+
+def test_another_domain_has_its_table_and_figures(sources):
+    content = gather(replace(sources, domains={"code": sources.core}))
+    rows = json.loads((sources.core.folder / "table.json").read_text())
+    (table,) = content.domains.tables
+    assert table.head == ("metric", *dict.fromkeys(row["arm"] for row in rows))
+    assert "code: pass @k" in [item.title for item in content.domains.pictures]
+
+
+def test_several_domains_are_on_one_page(sources):
+    twice = {"social": sources.novel["social"], "code": sources.novel["social"]}
+    one, two = gather(sources), gather(replace(sources, novel=twice))
+    assert len(two.verdict.sentences) == 2 * len(one.verdict.sentences)
+    assert len(two.curves.pictures) == 2 * len(one.curves.pictures)
 
 
 def test_the_page_is_written_whole(tmp_path, sources):
