@@ -14,7 +14,7 @@ import polars.selectors as cs
 from polymlops.config.slices import ScoreSpec
 from polymlops.data.truth import Truth, knows_truth, load_truth
 from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION
-from polymlops.evaluation.social_reward import judge_by_reward
+from polymlops.evaluation.social_reward import VERSION, judge_by_reward
 from polymlops.metrics.lexical import compression_ratio, distinct_n, self_bleu
 from polymlops.metrics.pass_at_k import pass_at_k_curve
 from polymlops.metrics.semantic import distinct_at_k, mean_pairwise_distance, vendi_score
@@ -146,15 +146,16 @@ def _summary(spec: ScoreSpec, scores: pl.DataFrame, diversity: pl.DataFrame) -> 
         pl.col("well_formed").mean(),
     )
     curve = pass_at_k_curve(by_prompt["n"].to_numpy(), by_prompt["passed"].to_numpy(), spec.ks)
+    known = set(scores["quality_version"]) != {VERSION}
     intents_PK = [[intent if intent else "" for intent in row] for row in by_prompt["intent"].to_list()]
     known_PK = [[bool(intent) for intent in row] for row in intents_PK]
     metrics = {f"pass_at_{k}": value for k, value in curve.items()}
-    for k in spec.ks:
+    for k in spec.ks if known else ():
         metrics[f"distinct_intents_at_{k}"] = float(np.mean(distinct_at_k(intents_PK, k, known_PK)))
     metrics |= _selected(scores, max(spec.ks))
     metrics["quality"] = float(np.mean(by_prompt["quality"].to_numpy()))
     metrics["well_formed"] = float(np.mean(by_prompt["well_formed"].to_numpy()))
-    for name in diversity.columns[1:]:
+    for name in diversity.columns[1 if known else 2 :]:  # the first is of intents
         metrics[name] = float(np.mean(diversity[name].to_numpy()))
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polymlops.errors import ArtifactError, MetricError
 from polymlops.evaluation.candidate_rows import HARNESS_ERROR
+from polymlops.evaluation.social_reward import VERSION
 from polymlops.metrics.arrays import Floats, Ints, Rows
 from polymlops.metrics.pass_at_k import max_at_k, pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
@@ -39,6 +40,7 @@ class ArmScores:
     `intents_PK` is "" where a candidate has no intent. `diversity` holds one value a prompt for each metric, NaN where
     it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name. A program that the
     harness could not judge is not in `judged_PK`; its quality is NaN and it has not passed. `reasons` say why.
+    Where intents are not known, no metric counts them.
     """
 
     arm: str
@@ -52,6 +54,7 @@ class ArmScores:
     selectors_PK: Mapping[str, Floats]
     judged_PK: NDArray[np.bool_]
     reasons: tuple[str, ...] = ()
+    knows_intents: bool = True
 
     @property
     def n(self) -> int:
@@ -117,6 +120,7 @@ def read_scores(label: str, folder: Path) -> ArmScores:
         },
         ~unjudged.to_numpy().reshape(-1, n),
         _reasons(rows.filter(unjudged)),
+        "quality_version" not in rows.columns or set(rows["quality_version"]) != {VERSION},
     )
 
 
@@ -176,11 +180,11 @@ def metrics_by_prompt(scores: ArmScores, ks: Iterable[int]) -> dict[str, Floats]
         for k in sorted({shown, scores.n})
     }
     gated = distinct_at_k(judged(scores.intents_PK), shown, judged(has_intent_PK & scores.passed_PK))
+    intents |= {f"distinct_passing_intents_at_{shown}": gated}
     return (
         {f"pass_at_{k}": scores.pass_at_k(k) for k in ks}
         | {"quality": max_at_k(quality, 1)}
-        | intents
-        | {f"distinct_passing_intents_at_{shown}": gated}
+        | (intents if scores.knows_intents else {})
         | {
             f"usq_{name}_at_{shown}": usq_at_k(quality, judged(selector_PK), shown)
             for name, selector_PK in scores.selectors_PK.items()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SENTENCE = re.compile(r"[.!?](?:\s|$)")
 LINK = re.compile(r"https?://|www\.")
 FIRST_PERSON = frozenset({"i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine"})
+FEATURES = 14
 PENALTY = 1.0  # C of the regression, on standardised features
 PRIOR_REPLIES = 3.0  # an author's mean is drawn to everyone's as if by so many replies
 MOST_PAIRS = 500_000  # that a fit learns from; whole posts, in random order
@@ -65,7 +66,7 @@ def fit_pair_model(rows: RewardRows, covariates: Sequence[Covariate], members: i
 
 def shape_features(posts: Sequence[str], replies: Sequence[str]) -> Floats:
     """Readable features of pairs, (K, F): length, sentences, wording, what is taken from the post, links, voice."""
-    return np.array([_shape(*pair) for pair in zip(posts, replies, strict=True)]).reshape(len(replies), -1)
+    return np.array([_shape(*pair) for pair in zip(posts, replies, strict=True)]).reshape(len(replies), FEATURES)
 
 
 def covariate_values(rows: RewardRows, covariates: Sequence[Covariate]) -> Floats:
