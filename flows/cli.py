@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polymlops.config.schema import ExperimentConfig
 
 PHASES = (1, 2, 3, 4)
+POOL_TYPES = ("process", "docker", "kubernetes")
 F = Callable[..., Any]
 
 
@@ -93,6 +94,34 @@ def ui(profile: str, overrides: tuple[str, ...], prefect_port: int, mlflow_port:
 
     with exit_codes():
         ui_command(_config(profile, overrides), prefect_port, mlflow_port)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only compare; exits with 1 where the server differs.")
+@click.option("--gpus", default=1, show_default=True, type=click.IntRange(1), help="GPU stages at a time.")
+@click.option("--pool-type", default="process", show_default=True, type=click.Choice(POOL_TYPES))
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+def deploy(check: bool, gpus: int, pool_type: str, as_json: bool) -> None:
+    """Create or update work pools, limits, deployments and automations on the server that PREFECT_API_URL names.
+
+    Their runs are remembered by the MLflow server that MLFLOW_TRACKING_URI names. See deployments/prefect.yaml.
+    """
+    from flows.commands import deploy_command, exit_codes
+
+    with exit_codes():
+        deploy_command(gpus, pool_type, check, as_json)
+
+
+@main.command()
+@click.argument("deployment")
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print the flow run as JSON.")
+def submit(deployment: str, profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Create a flow run of a DEPLOYMENT (roadmap-demo, core-results, ...) with a config that was checked first."""
+    from flows.commands import exit_codes, submit_command
+
+    with exit_codes():
+        submit_command(deployment, profile, overrides, as_json)
 
 
 @main.command()

@@ -110,6 +110,28 @@ def ui_command(config: ExperimentConfig, prefect_port: int, mlflow_port: int) ->
         serve(config, prefect_port, mlflow_port)
 
 
+def deploy_command(gpus: int, pool_type: str, check: bool, as_json: bool) -> None:
+    """Compare a Prefect server with what it should have, and make the difference unless told to check."""
+    from flows.environment import set_quiet_environment
+
+    set_quiet_environment()
+    from flows.deploying import deploy
+
+    different = deploy(gpus, pool_type, check, as_json)
+    if check and different:
+        sys.exit(FAILED)
+
+
+def submit_command(deployment: str, profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Create a flow run, and print where it is."""
+    from flows.environment import set_quiet_environment
+
+    set_quiet_environment()
+    from flows.submitting import submit
+
+    submit(deployment, profile, overrides, as_json)
+
+
 def check_writable(output_dir: Path) -> None:
     """Make the output folder, and write and remove a file in it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import Call, in_process, tracked
+from flows.execution import Call, carried_out, tracked
 from flows.foundations import lay_foundations
 from flows.results import CoreArtifacts, CoreResults
 from flows.social import measure_core
@@ -20,7 +20,7 @@ from tasks.reporting import write_core_results
 def core_results(config: ExperimentConfig, context: RunContext | None = None) -> CoreResults:
     """Train, sample and score every arm on social replies; alone, or as part of a roadmap."""
     with tracked(config, context) as run:
-        artifacts = carry_out(in_process(run, config.execution.retries), config)
+        artifacts = carry_out(carried_out(run, config.execution), config)
         log_results(run, "core-results", artifacts.labelled(), artifacts.dataset)
         table = record_table(run, artifacts.report, report_spec(config).domain)
         folder = run.export(artifacts.report, f"{config.name}/core-results")

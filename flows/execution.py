@@ -1,7 +1,8 @@
-"""How a flow's stages are carried out: as Prefect tasks in this process, or only planned."""
+"""How a flow's stages are carried out: as Prefect tasks in this process, by workers of the pools, or only planned."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 
 import tasks
+from flows.environment import on_this_machine
+from flows.pools import pool_runner
+from flows.run_names import alone
+from polymlops.config.execution import ExecutionConfig
 from polymlops.config.schema import ExperimentConfig
 from polymlops.refs import Reference
 from polymlops.tracking.fingerprint import folder_fingerprint
@@ -40,6 +45,23 @@ def in_process(context: RunContext, retries: int) -> Call:
     return call
 
 
+def on_pools(context: RunContext, retries: int) -> Call:
+    """Each stage is a Prefect task of the flow that runs here, and the flow run of a worker that it waits for."""
+
+    def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        runner = pool_runner(context, retries, task, args, kwargs)
+        state = retrying(task, retries)(runner, *args, **kwargs, return_state=True)
+        return cast(R, result_of(state))
+
+    return call
+
+
+def carried_out(context: RunContext, execution: ExecutionConfig) -> Call:
+    """By whom the config says."""
+    carry = on_pools if execution.mode == "pools" else in_process
+    return carry(context, execution.retries)
+
+
 def planned(context: PlanContext) -> Call:
     """Each stage is looked up and none is started; Prefect is not asked."""
 
@@ -55,5 +77,7 @@ def tracked(config: ExperimentConfig, joined: RunContext | None) -> Iterator[Run
     if joined is not None:
         yield joined
         return
-    with roadmap_run(config, folder_fingerprint(Path(tasks.__file__).parent)) as context:
+    logging.getLogger("polymlops").setLevel(logging.INFO)  # Prefect sends what it is given to its API
+    here = on_this_machine(config)
+    with alone(config.name), roadmap_run(here, folder_fingerprint(Path(tasks.__file__).parent)) as context:
         yield context

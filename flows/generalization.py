@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.code_domain import measure_code, train_code_arms
 from flows.creative_domain import measure_creative
-from flows.execution import Call, in_process, tracked
+from flows.execution import Call, carried_out, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.results import DomainArtifacts, DomainResults, Foundations, GeneralizationArtifacts, GeneralizationResults
 from flows.social import measure_core, measure_social, with_adapters
@@ -28,7 +28,7 @@ PHASE = "generalization"
 def generalization(config: ExperimentConfig, context: RunContext | None = None) -> GeneralizationResults:
     """Sample and score every arm on code and creative writing, and compare domains; alone, or in a roadmap."""
     with tracked(config, context) as run:
-        artifacts = carry_out(in_process(run, config.execution.retries), config)
+        artifacts = carry_out(carried_out(run, config.execution), config)
         log_results(run, PHASE, artifacts.labelled(), artifacts.dataset)
         folder = f"{config.name}/{PHASE}"
         tables = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import Call, in_process, tracked
+from flows.execution import Call, carried_out, tracked
 from flows.results import NovelArtifacts, NovelResults, StoredResults
 from flows.stored import missing_in, stored_results
 from polymlops.config.novel_slices import novel_spec, social_arms
@@ -25,7 +25,7 @@ def novel_metrics(config: ExperimentConfig, context: RunContext | None = None) -
     """Measure what is stored, sample nothing, and write the report; alone, or as part of a roadmap."""
     stored = stored_results(config)
     with tracked(config, context) as run:
-        artifacts = carry_out(in_process(run, config.execution.retries), config, stored)
+        artifacts = carry_out(carried_out(run, config.execution), config, stored)
         log_results(run, "novel-metrics", artifacts.labelled(), artifacts.dataset)
         table = record_novel_table(run, artifacts.reports)
         for domain, report in artifacts.reports.items():

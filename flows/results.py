@@ -177,3 +177,11 @@ class RoadmapResults(Result):
     depth: DepthResults | None = Field(description="none where no arm is trained by GRPO")
     generalization: GeneralizationResults
     novel: NovelResults
+
+
+class ChampionResults(Result):
+    """What the registry serves, on fresh prompts."""
+
+    parent_run_id: str = Field(description="MLflow run")
+    world: int = Field(description="seed of the world that the prompts are from")
+    scores: dict[str, ScoresRef] = Field(description="by URI of the model version")

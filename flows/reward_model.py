@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import in_process, tracked
+from flows.execution import carried_out, tracked
 from flows.results import RewardResults
 from polymlops.config.schema import ExperimentConfig
 from polymlops.data.ingest_files import pinned
@@ -17,7 +17,7 @@ from tasks.rewards import train_reward_model
 def reward_model(config: ExperimentConfig) -> RewardResults:
     """Prepare the data, make the base model, train the reward model and validate it."""
     with tracked(config, None) as run:
-        call = in_process(run, config.execution.retries)
+        call = carried_out(run, config.execution)
         dataset = call(prepare_dataset, pinned(config.data))
         base = call(build_base_model, config.base_model, dataset)
         reward = call(train_reward_model, config.reward_model, base, dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import Call, in_process, tracked
+from flows.execution import Call, carried_out, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.registration import register
 from flows.results import DepthArtifacts, DepthResults
@@ -24,7 +24,7 @@ from tasks.reporting import write_theoretical_depth
 def theoretical_depth(config: ExperimentConfig, context: RunContext | None = None) -> DepthResults:
     """Train a reward model, train on it from both starts, compare, analyse, register; alone, or in a roadmap."""
     with tracked(config, context) as run:
-        artifacts = carry_out(in_process(run, config.execution.retries), config)
+        artifacts = carry_out(carried_out(run, config.execution), config)
         log_results(run, "theoretical-depth", artifacts.labelled(), artifacts.dataset)
         table = record_table(run, artifacts.report, depth_report_spec(config).domain)
         folder = run.export(artifacts.report, f"{config.name}/theoretical-depth")

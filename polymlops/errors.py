@@ -8,6 +8,7 @@ PolymlopsError
 └── StageError            work that was under way failed; exit code 1 (RuntimeError)
     ├── ArtifactError     an artifact is missing or has another digest
     ├── TrackingError     the tracking store did not take or give something
+    ├── WorkerLostError   a worker took a stage and was not heard of again
     ├── TrainingError     training diverged or did not train
     └── DataQualityError  data or a model failed its own validation
 """
@@ -45,6 +46,10 @@ class ArtifactError(StageError):
 
 class TrackingError(StageError):
     """The tracking store could not be reached, or refused what it was given."""
+
+
+class WorkerLostError(StageError):
+    """The process that worked on a stage is gone; another may take the stage up."""
 
 
 class TrainingError(StageError):

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from polymlops.errors import DataQualityError, TrackingError, TrainingError, UsageError
+from polymlops.errors import DataQualityError, TrackingError, TrainingError, UsageError, WorkerLostError
 from polymlops.refs import Reference
 from polymlops.tracking.stages import Outcome, R, Stage
 
@@ -24,6 +24,7 @@ Q = TypeVar("Q", bound=Reference)
 NEVER = (UsageError, TrainingError, DataQualityError)
 ALWAYS = (
     TrackingError,
+    WorkerLostError,
     ConnectionError,
     TimeoutError,
     requests.ConnectionError,

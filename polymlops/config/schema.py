@@ -16,6 +16,7 @@ from polymlops.config.analysis import AnalysisConfig, GradientConfig
 from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig
 from polymlops.config.coding import CodeConfig, CodeGRPOConfig
 from polymlops.config.creative import CreativeConfig
+from polymlops.config.execution import ExecutionConfig, TrackingConfig
 from polymlops.config.grpo import GRPOConfig, ObjectiveConfig
 from polymlops.config.ingest import FileSource, HubSource
 from polymlops.config.novel import NovelConfig
@@ -158,20 +159,6 @@ class EvaluationConfig(Section):
         return self
 
 
-class TrackingConfig(Section):
-    """Where runs are remembered. Does not change any result, so it is in no cache key."""
-
-    uri: str | None = Field(None, description="MLflow tracking URI; none: a SQLite file in the output folder")
-    price_per_hour: float = Field(0.0, ge=0, description="dollars an hour of the machine, for the cost that is logged")
-
-
-class ExecutionConfig(Section):
-    """How the work runs. Does not change what is computed."""
-
-    threads: int = Field(2, ge=1, description="torch threads")
-    retries: int = Field(2, ge=0, description="retries of a stage where one can help")
-
-
 class ExperimentConfig(Section):
     """A whole experiment."""
 
@@ -227,6 +214,15 @@ class ExperimentConfig(Section):
             raise ValueError("arms: code_grpo compares with zero_shot, from which it starts: add it")
         if self.code_grpo.objectives and self.code is None:
             raise ValueError("code: code_grpo trains arms that only programs can measure: it cannot be null")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_reach_the_store(self) -> ExperimentConfig:
+        if self.execution.mode == "pools" and not (self.tracking.uri or "").startswith(("http://", "https://")):
+            raise ValueError(
+                f"tracking.uri: {self.tracking.uri} is out of reach of the workers of execution.mode = pools: "
+                "give the address of an MLflow server"
+            )
         return self
 
     @model_validator(mode="after")

@@ -52,12 +52,7 @@ class RegistryCandidate:
         Raises:
             InputError: profile or start cannot be part of a name.
         """
-        if not PROFILE.fullmatch(self.profile) or self.start not in STARTS:
-            raise InputError(
-                f"profile {self.profile!r} and start {self.start!r} cannot name a registered model: "
-                f"a profile is 1 to 64 of a-z, 0-9, '.', '_' and '-'; a start is one of {', '.join(STARTS)}"
-            )
-        return f"polymlops-{self.profile}-grpo-{self.start}"
+        return registered_name(self.profile, self.start)
 
     @property
     def sources(self) -> dict[str, Reference]:
@@ -83,6 +78,20 @@ class RegisteredVersion:
     uri: str
     aliases: tuple[str, ...]
     run_id: str
+
+
+def registered_name(profile: str, start: str) -> str:
+    """Name of a registered model.
+
+    Raises:
+        InputError: profile or start cannot be part of a name.
+    """
+    if not PROFILE.fullmatch(profile) or start not in STARTS:
+        raise InputError(
+            f"profile {profile!r} and start {start!r} cannot name a registered model: "
+            f"a profile is 1 to 64 of a-z, 0-9, '.', '_' and '-'; a start is one of {', '.join(STARTS)}"
+        )
+    return f"polymlops-{profile}-grpo-{start}"
 
 
 def register_adapter(context: RunContext, candidate: RegistryCandidate) -> RegisteredVersion:

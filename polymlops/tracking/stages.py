@@ -99,14 +99,23 @@ class RunContext(BaseModel):
             client = open_store(self.tracking_uri)
             key = stage.key()
             with locked(self.output_dir / "locks" / f"{key}.lock"):
-                found = ledger.find_finished(client, key, stage.result)
+                found = _look_up(client, stage, key)
                 if found is not None:
                     logger.info("%s: cached", stage.title)
-                    return Outcome(found[0], cached=True, seconds=found[1])
+                    return found
                 logger.info("%s: begins", stage.title)
                 outcome = _attempt(client, self, stage, key)
                 logger.info("%s: done in %.1f s", stage.title, outcome.seconds)
                 return outcome
+
+    def find(self, stage: Stage[R]) -> Outcome[R] | None:
+        """The stage's artifact where the ledger has it whole.
+
+        Raises:
+            PolymlopsError: the ledger cannot be read; a note on the error names the stage.
+        """
+        with _named(stage):
+            return _look_up(open_store(self.tracking_uri), stage, stage.key())
 
     def export(self, ref: Reference, name: str) -> Path:
         """Copy an artifact's files to `results/name` in the output folder, where a person finds them.
@@ -126,6 +135,11 @@ class RunContext(BaseModel):
             ArtifactError: it is missing or damaged.
         """
         return _fetch(open_store(self.tracking_uri), ref, self.cache)
+
+
+def _look_up(client: MlflowClient, stage: Stage[R], key: str) -> Outcome[R] | None:
+    found = ledger.find_finished(client, key, stage.result)
+    return None if found is None else Outcome(found[0], cached=True, seconds=found[1])
 
 
 def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str) -> Outcome[R]:

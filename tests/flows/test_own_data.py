@@ -16,7 +16,8 @@ from polymlops.errors import UsageError
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    "base_model={vocabulary: 600, hidden: 32, layers: 2, heads: 2, context: 448, steps: 40, batch: 4, learning_rate: 0.01}",
+    "base_model={vocabulary: 600, hidden: 32, layers: 2, heads: 2, context: 448, steps: 40, batch: 4,"
+    " learning_rate: 0.01}",
     "lora={r: 4}",
     "sft={epochs: 1, learning_rate: 0.003, checkpoint_every: 5, log_every: 5}",
     "polychromic={samples: 4, every: 4}",
