@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from polymlops.tracking.manifest import MANIFEST, Manifest, find_fault, parse_ma
 from polymlops.tracking.store import local_folder, tracked_errors
 
 OUTPUT = "output"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+SHOWN = 80  # characters of a wrong digest in a message
 
 
 def publish(client: MlflowClient, run_id: str, folder: Path) -> tuple[str, Manifest]:
@@ -57,7 +60,7 @@ def materialise(client: MlflowClient, ref: Reference, cache: Path) -> Path:
         ArtifactError: the artifact is missing or damaged; the message names the file and both digests.
         TrackingError: the store cannot be reached.
     """
-    entry = cache / ref.digest
+    entry = _entry(cache, ref.digest)
     if _holds(entry, ref.digest):
         return entry / OUTPUT
     cache.mkdir(parents=True, exist_ok=True)
@@ -74,7 +77,7 @@ def materialise(client: MlflowClient, ref: Reference, cache: Path) -> Path:
 
 def adopt(folder: Path, manifest: Manifest, cache: Path) -> None:
     """Move a folder that was just published into the cache, so that the next stage need not download it."""
-    entry = cache / manifest.digest
+    entry = _entry(cache, manifest.digest)
     if _holds(entry, manifest.digest):
         return
     cache.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,13 @@ def adopt(folder: Path, manifest: Manifest, cache: Path) -> None:
         folder.rename(temporary / OUTPUT)
         (temporary / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
         _move_in(temporary, entry)
+
+
+def _entry(cache: Path, digest: str) -> Path:
+    """The cache's folder for a digest, which comes from the tracking store: what is none may name no folder here."""
+    if not DIGEST.fullmatch(digest):
+        raise ArtifactError(f"{digest[:SHOWN]!r} is no digest: 64 hexadecimal digits are; run the stage again")
+    return cache / digest
 
 
 def _holds(entry: Path, digest: str) -> bool:

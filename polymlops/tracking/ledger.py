@@ -17,6 +17,7 @@ from polymlops.tracking.store import tracked_errors
 
 STAGE, STAGE_KEY, DIGEST, INVALID, SUPERSEDED_BY = "stage", "stage_key", "digest", "invalid", "superseded_by"
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
+MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
 MAX_VALUE, MAX_PARAMS, MAX_METRICS = 6000, 100, 1000
 R = TypeVar("R", bound=Reference)
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def invalidate(client: MlflowClient, run_id: str, reason: str) -> None:
 def begin_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
     """Open a run with tags and flattened params; returns its id."""
     with tracked_errors(f"begin the run {tags.get(RUN_NAME, '')}"):
-        run_id = str(client.create_run(experiment_id, tags=dict(tags)).info.run_id)
+        run_id = str(client.create_run(experiment_id, tags=_fitting_tags(tags)).info.run_id)
         log_params(client, run_id, params)
         return run_id
 
@@ -92,7 +93,7 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float],
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags of a run."""
     with tracked_errors(f"tag run {run_id}"):
-        client.log_batch(run_id, tags=[RunTag(name, value[:MAX_VALUE]) for name, value in tags.items()])
+        client.log_batch(run_id, tags=[RunTag(*tag) for tag in _fitting_tags(tags).items()])
 
 
 def end_run(client: MlflowClient, run_id: str, status: str) -> None:
@@ -129,6 +130,10 @@ def _all_experiments(client: MlflowClient) -> list[str]:
         token = page.token
         if not token:
             return ids
+
+
+def _fitting_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: value[: MAX_RUN_NAME if name == RUN_NAME else MAX_VALUE] for name, value in tags.items()}
 
 
 def _fitting(value: str) -> str:

@@ -25,7 +25,8 @@ class Entry(BaseModel):
     @classmethod
     def _stays_inside(cls, path: str) -> str:
         pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+        strange = "\\" in path or "://" in path or "\0" in path
+        if pure.is_absolute() or ".." in pure.parts or strange or not pure.parts:
             raise ValueError(f"{path!r} leaves the artifact folder")
         return path
 

@@ -6,6 +6,13 @@ import httpx
 import pytest
 from compose_file import SECRETS
 
+from polymlops.errors import ArtifactError, TrackingError
+from polymlops.refs import ModelRef
+from polymlops.tracking.artifacts import materialise, publish
+from polymlops.tracking.ledger import MAX_RUN_NAME, MAX_VALUE, RUN_NAME, begin_run, set_tags
+from polymlops.tracking.manifest import read_folder
+from polymlops.tracking.store import open_store
+
 WORKER = ("worker", SECRETS["MLFLOW_WORKER_PASSWORD"])
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 SECRET = "written outside of the store"
@@ -85,3 +92,43 @@ def test_no_experiment_has_its_artifacts_elsewhere(server, place):
             assert _is_refused(server.get("/get-artifact", params=asked))
             listed = server.get("/api/2.0/mlflow/artifacts/list", params={"run_id": run["run_id"]})
             assert "passwd" not in listed.text
+
+
+@pytest.fixture
+def ledger(stack, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", WORKER[0])
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", WORKER[1])
+    return open_store(f"http://{stack.address}:5000")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "run_id", ["../../outside.txt", "/etc", "file:///etc", "%2e%2e%2f", "' or '1'='1", "x" * 10_000]
+)
+def test_no_reference_leads_out(ledger, tmp_path, run_id):
+    with pytest.raises((ArtifactError, TrackingError)):
+        materialise(ledger, ModelRef(run_id=run_id, uri="file:///etc", digest="0" * 64), tmp_path / "cache")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_our_artifacts_come_back_through_the_server(ledger, run, tmp_path):
+    folder = tmp_path / "made"
+    (folder / "a b").mkdir(parents=True)
+    (folder / "a b" / "100 % <b>'\".txt").write_text("x")
+    uri, manifest = publish(ledger, run["run_id"], folder)
+    assert uri.startswith("mlflow-artifacts:/")
+    got = materialise(ledger, ModelRef(run_id=run["run_id"], uri=uri, digest=manifest.digest), tmp_path / "cache")
+    assert read_folder(got) == manifest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "'; DROP TABLE runs; --", "two\nlines", "x" * 10_000])
+def test_names_are_text_to_the_tracker(ledger, run, name):
+    tags = {RUN_NAME: name, "arm": name}
+    made = begin_run(ledger, run["experiment_id"], tags, {"arm": name})
+    set_tags(ledger, made, tags)
+    found = ledger.get_run(made)
+    assert found.info.run_name == name[:MAX_RUN_NAME]
+    assert found.data.tags["arm"] == name[:MAX_VALUE]
+    assert found.data.params["arm"][:1000] == name[:1000]

@@ -67,6 +67,21 @@ def test_a_worker_runs_the_smoke_roadmap(stack, finished, mlflow, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "'; --", "two\nlines", "../up", "x" * 10_000, ""])
+def test_a_name_that_is_no_slug_is_refused_before_a_run_is_made(web, prefect, finished, name):
+    config = finished["parameters"]["config"] | {"name": name}
+    create = f"{prefect}/deployments/{finished['deployment_id']}/create_flow_run"
+    answer = web.post(create, json={"parameters": {"config": config}}, auth=OPERATOR)
+    assert answer.status_code == 409
+    assert "name" in answer.text
+
+
+@pytest.mark.slow
+def test_the_workers_account_can_be_made_again(stack):
+    stack.up("mlflow-account")
+
+
+@pytest.mark.slow
 def test_nothing_fails_unseen_and_nothing_calls_home(stack, finished, telltale):
     for name in SERVERS:
         assert "Traceback" not in stack.log(name), stack.log(name)

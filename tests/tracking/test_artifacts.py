@@ -77,3 +77,15 @@ def test_input_found_damaged_is_made_again_next_time(book):
     again = book.context.run(book.stage("base"))
     assert not again.cached
     assert book.context.run(book.stage(inputs={"base": again.ref})).ref
+
+
+@pytest.mark.parametrize(
+    "digest", ["../beside", "/etc", "", ".", "file:///etc", "A" * 64, "0" * 64 + "\n", "x" * 10_000]
+)
+def test_what_is_no_digest_names_no_folder(book, ref, cold, digest):
+    beside = cold.parent / "beside"
+    beside.mkdir()
+    (beside / "file").write_text("kept")
+    with pytest.raises(ArtifactError, match="is no digest"):
+        materialise(book.client, ref.model_copy(update={"digest": digest}), cold)
+    assert (beside / "file").read_text() == "kept"

@@ -47,7 +47,9 @@ def test_fault_names_the_file_and_both_digests(tmp_path):
     assert find_fault(tmp_path, manifest) == "a is missing"
 
 
-@pytest.mark.parametrize("path", ["../a", "/etc/passwd", "a/../../b", "..\\\\a", ""])
+@pytest.mark.parametrize(
+    "path", ["../a", "/etc/passwd", "a/../../b", "..\\\\a", "", "file:///a", "s3://a/b", "a\\u0000"]
+)
 def test_path_that_leaves_the_folder_is_refused(path):
     text = f'{{"files": [{{"path": "{path}", "size": 1, "sha256": "{"0" * 64}"}}]}}'
     with pytest.raises(ArtifactError, match=r"leaves the artifact folder"):
