@@ -7,12 +7,13 @@ reaches the judge is bytes that the judge reads as plain values. Standard librar
 from __future__ import annotations
 
 import builtins
+import marshal
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from polymlops.evaluation.sandbox_channel import receive, send
+from polymlops.evaluation.sandbox_channel import Inbox, send
 from polymlops.evaluation.sandbox_wire import WireError, decode, encode
 
 MODULE = "candidate"
@@ -26,29 +27,27 @@ class ProgramSyntaxError(Exception):
 
 
 class Candidate:
-    """One program's module, and the objects of it that the judge holds by number."""
+    """One program's module, and the objects of it that the judge holds by number.
 
-    def __init__(self, channel: int, limit: int) -> None:
-        self._channel = channel
+    What the judge says comes by `marshal`, which is made for those one trusts; what it hears back does not.
+    """
+
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._module = types.ModuleType(MODULE)
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
 
-    def serve(self) -> None:
-        """Answer until the judge hangs up."""
+    def serve(self, channel: int) -> None:
+        """Answer until the judge hangs up; each of the calls that come with a program has an answer of its own."""
+        inbox = Inbox(channel)
         while True:
             try:
-                request = receive(self._channel, REQUEST_LIMIT)
+                requests = marshal.loads(inbox.receive(REQUEST_LIMIT))
             except EOFError:
                 return
-            for part in self._parts(request):
-                send(self._channel, self._answer(part))
-
-    def _parts(self, data: bytes) -> list[tuple[Any, ...]]:
-        """The requests in a message: one, or several calls that were foreseen, each with an answer of its own."""
-        request = decode(data)
-        return [("named", *call) for call in request[1]] if request[0] == "foreseen" else [request]
+            for request in requests:
+                send(channel, self._answer(request))
 
     def _answer(self, request: tuple[Any, ...]) -> bytes:
         try:

@@ -72,7 +72,7 @@ def isolate(limits: SampleLimits, folder: str, packages: Sequence[str]) -> Isola
 def _landlock(paths: Sequence[str], box: str, missing: list[str]) -> int | None:
     try:
         rules = landlock.ruleset(paths, box, namespaces.DEVICES)
-        landlock.restrict(rules)
+        landlock.restriction(rules)()
     except OSError:
         missing.append("Landlock")
         return None
@@ -123,19 +123,29 @@ def own_size() -> int:
         return 0
 
 
-def isolate_sample(limits: SampleLimits, isolation: Isolation, size: int) -> None:
-    """The last layers, in the process of one sample, just before it loads the program.
+class SampleIsolation:
+    """The last layers, which a sample puts on itself just before it loads the program; all that can be is made ahead.
 
-    `size` is the address space of the process before anything of the program is in it.
+    `size` is the address space of the process in bytes before anything of the program is in it.
     """
-    room = size + limits.memory_mib * MIB
-    seconds = int(limits.cpu_seconds) + 2  # the warden's clock is finer and comes first
-    tasks = WORKER_TASKS + limits.processes
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
-    if isolation.rules is not None:
-        landlock.restrict(isolation.rules)
-    name = machine()
-    if isolation.filtered and name is not None:
-        seccomp.install(seccomp.sample_filter(name, os.getpid()))
+
+    def __init__(self, limits: SampleLimits, isolation: Isolation, size: int) -> None:
+        room, seconds = size + limits.memory_mib * MIB, int(limits.cpu_seconds) + 2  # the warden's clock comes first
+        tasks = WORKER_TASKS + limits.processes
+        self._limits = (
+            (resource.RLIMIT_AS, (room, room)),
+            (resource.RLIMIT_CPU, (seconds, seconds)),
+            (resource.RLIMIT_NPROC, (tasks, tasks)),
+        )
+        self._restrict = None if isolation.rules is None else landlock.restriction(isolation.rules)
+        name = machine()
+        self._filter = seccomp.SampleFilter(name) if isolation.filtered and name is not None else None
+
+    def put_on(self) -> None:
+        """Isolate this process. Raises: OSError or ValueError; nothing of the program may run then."""
+        for kind, bounds in self._limits:
+            resource.setrlimit(kind, bounds)
+        if self._restrict is not None:
+            self._restrict()
+        if self._filter is not None:
+            self._filter.install()

@@ -14,7 +14,7 @@ import random
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ class Judge:
         self._control = control
         self._limits = limits
         self._foresight = Foresight()
+        signal.signal(signal.SIGPROF, expire)
 
     def judged(self, task: Task) -> Verdict:
         """Judge a program: split where its tests allow it, with foresight where they call as they did before.
@@ -83,12 +84,13 @@ class Judge:
     def _attempt(self, task: Task, script: Script, *, together: bool) -> Verdict | BaseException:
         """One run; or why there has to be another: the tests need the program's process, or called unforeseen."""
         compiled(task.tests)
-        with started(self._control) as channel:
-            session = Session(channel.fileno(), self._limits.output_kib * 1024, script)
+        channel = started(self._control)
+        try:
+            session = Session(channel, self._limits.output_kib * 1024, script)
             error = _error_of(task, session, self._limits, together=together)
-            with suppress(OSError):  # it may have hung up first
-                channel.shutdown(socket.SHUT_RDWR)
             ending = ended(self._control)
+        finally:
+            os.close(channel)
         if isinstance(session.fault, (UnsplittableError, ForesightError)):
             return session.fault
         if isinstance(error, BrokenTestsError):
@@ -170,17 +172,16 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text[:TEXT]).strip()
 
 
+def expire(_: int, __: object) -> None:
+    """What the clock does, as a signal's handler."""
+    raise TestsTimeoutError
+
+
 @contextmanager
 def _clock(seconds: float) -> Iterator[None]:
     """Raise TestsTimeoutError in the block where this process uses more processor time than that."""
-
-    def expire(_: int, __: object) -> None:
-        raise TestsTimeoutError
-
-    before = signal.signal(signal.SIGPROF, expire)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)

@@ -8,7 +8,7 @@ import stat
 import struct
 from collections.abc import Sequence
 
-from polymlops.evaluation.sandbox_kernel import LANDLOCK_ADD, LANDLOCK_CREATE, LANDLOCK_RESTRICT, call
+from polymlops.evaluation.sandbox_kernel import LANDLOCK_ADD, LANDLOCK_CREATE, LANDLOCK_RESTRICT, PreparedCall, call
 
 READ_FILE, READ_FOLDER, WRITE_FILE, TRUNCATE = 1 << 2, 1 << 3, 1 << 1, 1 << 14
 EXECUTE = 1 << 0
@@ -44,9 +44,9 @@ def ruleset(readable: Sequence[str], writable: str, devices: Sequence[str]) -> i
     return rules
 
 
-def restrict(rules: int) -> None:
-    """Hold this process to the rules, for good; it needs no_new_privs. Raises: OSError."""
-    call("landlock_restrict_self", LANDLOCK_RESTRICT, rules, 0)
+def restriction(rules: int) -> PreparedCall:
+    """The call that holds its process to the rules, for good; it needs no_new_privs."""
+    return PreparedCall("landlock_restrict_self", LANDLOCK_RESTRICT, rules, 0)
 
 
 def _allow(rules: int, path: str, bits: int) -> None:

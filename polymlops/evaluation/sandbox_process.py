@@ -24,8 +24,10 @@ MESSAGE_LIMIT = 2**30
 ENTRY = "import sys; sys.path.insert(0, {root!r}); from polymlops.evaluation.sandbox_worker import main; main()"
 # Without a site folder, user site, current folder or bytecode; strings hash alike in every run.
 FLAGS = ("-P", "-s", "-S", "-B", "-X", "utf8")
-# One thread: filters and rules hold for the thread that takes them on. The worker clears what is here.
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# One thread: filters and rules hold for the thread that takes them on. Symbols are bound at the start: what a sample
+# binds, every sample binds again, on pages that are then its own. The worker clears what is here.
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", **THREADS}
 
 
 class Worker:

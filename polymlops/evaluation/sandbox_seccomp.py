@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from polymlops.evaluation.sandbox_kernel import SECCOMP, call
+from polymlops.evaluation.sandbox_kernel import SECCOMP, PreparedCall
 from polymlops.evaluation.sandbox_syscalls import ALLOWED, FATAL, MACHINES, NAMED, machine, numbers
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -22,10 +22,13 @@ CLONE_THREAD = 0x10000
 OTHER_INTERFACE = 0x40000000  # x86_64 numbers from here on are the x32 interface
 
 Step = tuple[int, int, int, int]
+STEP = struct.Struct("<HBBI")
+PID = struct.Struct("<I")
+CONSTANT_AT = 4  # in a step
 
 
 class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.POINTER(ctypes.c_char)))
 
 
 def worker_filter(name: str) -> bytes:
@@ -38,16 +41,37 @@ def worker_filter(name: str) -> bytes:
     return _assembled([*steps, (RETURN, 0, 0, REFUSE | errno.EPERM)])
 
 
-def sample_filter(name: str, pid: int) -> bytes:
-    """The filter of one sample: threads but no processes, signals to itself only; the worker's filter holds as well."""
-    named = numbers(NAMED, name)
-    refuse = (RETURN, 0, 0, REFUSE | errno.EPERM)
-    steps: list[Step] = [(LOAD, 0, 0, NUMBER_AT)]
-    steps += _answer([named[call] for call in ("fork", "vfork", "tkill") if call in named], refuse[3])
-    steps += [(EQUAL, 0, 3, named["clone"]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (ANY_BIT, 6, 0, CLONE_THREAD), refuse]
-    steps += [(EQUAL, 1, 0, named["kill"]), (EQUAL, 0, 3, named["tgkill"])]
-    steps += [(LOAD, 0, 0, FIRST_ARGUMENT_AT), (EQUAL, 1, 0, pid), refuse, (RETURN, 0, 0, ALLOW)]
-    return _assembled(steps)
+class SampleFilter:
+    """The filter of a sample, made ahead of it: threads but no processes, signals to itself only.
+
+    The worker's filter holds as well.
+    """
+
+    def __init__(self, name: str) -> None:
+        named = numbers(NAMED, name)
+        refuse = (RETURN, 0, 0, REFUSE | errno.EPERM)
+        steps: list[Step] = [(LOAD, 0, 0, NUMBER_AT)]
+        steps += _answer([named[call] for call in ("fork", "vfork", "tkill") if call in named], refuse[3])
+        steps += [(EQUAL, 0, 3, named["clone"]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (ANY_BIT, 6, 0, CLONE_THREAD), refuse]
+        steps += [(EQUAL, 1, 0, named["kill"]), (EQUAL, 0, 3, named["tgkill"]), (LOAD, 0, 0, FIRST_ARGUMENT_AT)]
+        self._own_pid_at = len(steps) * STEP.size + CONSTANT_AT
+        steps += [(EQUAL, 1, 0, 0), refuse, (RETURN, 0, 0, ALLOW)]
+        self._steps = bytearray(_assembled(steps))
+        self._install = _installation(self._steps)
+
+    def install(self) -> None:
+        """Put the filter on this process, which becomes the only one that it may signal. Raises: OSError."""
+        PID.pack_into(self._steps, self._own_pid_at, os.getpid())
+        self._install()
+
+
+def _installation(steps: bytearray) -> PreparedCall:
+    number = SECCOMP.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, "seccomp: this machine is not in the table")
+    there = (ctypes.c_char * len(steps)).from_buffer(steps)
+    program = _Program(len(steps) // STEP.size, there)
+    return PreparedCall("seccomp", number, 1, 0, ctypes.byref(program))
 
 
 def install(assembled: bytes) -> None:
@@ -55,12 +79,7 @@ def install(assembled: bytes) -> None:
 
     Raises: OSError where the kernel has no seccomp.
     """
-    steps = ctypes.create_string_buffer(assembled, len(assembled))
-    program = _Program(len(assembled) // 8, ctypes.cast(steps, ctypes.c_void_p))
-    number = SECCOMP.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, "seccomp: this machine is not in the table")
-    call("seccomp", number, 1, 0, ctypes.byref(program))
+    _installation(bytearray(assembled))()
 
 
 def install_for_worker() -> None:
@@ -83,4 +102,4 @@ def _answer(calls: Iterable[int], answer: int) -> list[Step]:
 
 
 def _assembled(steps: list[Step]) -> bytes:
-    return b"".join(struct.pack("<HBBI", *step) for step in steps)
+    return b"".join(STEP.pack(*step) for step in steps)

@@ -7,11 +7,12 @@ itself, whatever its class says.
 
 from __future__ import annotations
 
+import marshal
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from polymlops.evaluation.sandbox_channel import receive, send
+from polymlops.evaluation.sandbox_channel import Inbox, send
 from polymlops.evaluation.sandbox_foresight import Script
 from polymlops.evaluation.sandbox_replies import (
     ForesightError,
@@ -31,6 +32,7 @@ class Session:
 
     def __init__(self, channel: int, limit: int, script: Script) -> None:
         self._channel = channel
+        self._inbox = Inbox(channel)
         self._limit = limit + FRAME
         self._script = script
         self._ahead: deque[tuple[int | None, bytes]] = deque()
@@ -44,9 +46,7 @@ class Session:
 
         Raises: as in `ask`.
         """
-        self._send(("load", source, names))
-        if self._script.calls:
-            self._send(("foreseen", tuple(self._script.calls)))
+        self._send(("load", source, names), *(("named", *call) for call in self._script.calls))
         theirs = self._receive()[1]
         if not isinstance(theirs, dict):
             raise self._ended(SampleGoneError("no answer: not names"))
@@ -85,11 +85,11 @@ class Session:
         self._script.shorten(len(self._script.calls) - len(self._ahead))
         return self._ended(ForesightError("the tests call otherwise than before"))
 
-    def _send(self, request: Any) -> None:
+    def _send(self, *requests: Any) -> None:
         if self.fault is not None:
             raise self.fault
         try:
-            send(self._channel, encode(request, ARGUMENT_LIMIT))
+            send(self._channel, marshal.dumps(requests))
         except OSError as error:
             raise self._ended(SampleGoneError("exited")) from error
 
@@ -97,7 +97,7 @@ class Session:
         if self.fault is not None:
             raise self.fault
         try:
-            reply = decode(receive(self._channel, self._limit), self._resolve)
+            reply = decode(self._inbox.receive(self._limit), self._resolve)
         except (EOFError, OSError) as error:
             raise self._ended(SampleGoneError("exited")) from error
         except WireError as error:

@@ -6,6 +6,7 @@ behind; and a sample cannot kill it. It holds neither programs nor tests: those 
 
 from __future__ import annotations
 
+import marshal
 import os
 import random
 import select
@@ -15,13 +16,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from polymlops.evaluation import sandbox_kernel as kernel
 from polymlops.evaluation.sandbox_candidate import Candidate
-from polymlops.evaluation.sandbox_isolation import OPEN_FILES, Isolation, SampleLimits, isolate_sample
-from polymlops.evaluation.sandbox_wire import decode, encode
+from polymlops.evaluation.sandbox_isolation import OPEN_FILES, Isolation, SampleIsolation, SampleLimits
 
 READY, START, END = b"ready", b"start", b"end"
 REPORT_LIMIT = 4096
 SHORTEST_WAIT = 0.005
+PROMPT_SECONDS = 0.02  # most samples are done by then, before any clock has to be read
 MOST_PASSES = 10_000
 
 
@@ -39,24 +41,30 @@ def watch(control: socket.socket, limits: SampleLimits, isolation: Isolation, si
     """Serve samples until the judge is gone; `size` is the worker's address space in bytes.
 
     The process of the next sample is forked ahead and waits for its program, while the judge is busy with the last.
+    What a sample needs is made before the fork: a page that it need not write is a page that is not copied.
     """
+    layers = SampleIsolation(limits, isolation, size)
+    candidate = Candidate(limits.output_kib * 1024)
+    random.seed(0)  # a program that draws without a seed draws the same in every run
+    told = select.poll()
+    told.register(control, select.POLLIN)
     clean = True
     while clean:  # a folder that cannot be emptied is no folder for the next sample
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        pid = kernel.fork()
         if pid == 0:
-            _become_sample(theirs.fileno(), limits, isolation, size)
+            _become_sample(theirs.fileno(), layers, candidate)
         with ours, theirs:
             socket.send_fds(control, [READY], [ours.fileno()])
         if control.recv(len(START)) != START:
             return
-        ending = _watched(pid, control, limits)
+        ending = _watched(pid, control, told, limits)
         clean = _emptied(isolation.box)
-        control.send(encode((ending.limit, ending.signal, ending.status, ending.cpu_seconds), REPORT_LIMIT))
+        control.send(marshal.dumps((ending.limit, ending.signal, ending.status, ending.cpu_seconds)))
 
 
-def started(control: socket.socket) -> socket.socket:
-    """From the judge: start a sample, which waits for its program on this channel.
+def started(control: socket.socket) -> int:
+    """From the judge: start a sample, which waits for its program on this channel; the caller closes it.
 
     Raises: EOFError where the warden is gone.
     """
@@ -64,7 +72,7 @@ def started(control: socket.socket) -> socket.socket:
     if data != READY or not channels:
         raise EOFError("the warden is gone")
     control.send(START)
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channels[0])
+    return channels[0]
 
 
 def ended(control: socket.socket) -> Ending:
@@ -79,29 +87,25 @@ def ended(control: socket.socket) -> Ending:
         raise EOFError("the warden is gone") from error
     if not data:
         raise EOFError("the warden is gone")
-    return Ending(*decode(data))
+    return Ending(*marshal.loads(data))
 
 
-def _become_sample(channel: int, limits: SampleLimits, isolation: Isolation, size: int) -> None:
+def _become_sample(channel: int, layers: SampleIsolation, candidate: Candidate) -> None:
     try:
         os.setsid()
-        isolate_sample(limits, isolation, size)
+        layers.put_on()
         os.closerange(3, channel)
         os.closerange(channel + 1, OPEN_FILES)
-        random.seed(0)  # a program that draws without a seed draws the same in every run
-        Candidate(channel, limits.output_kib * 1024).serve()
+        candidate.serve(channel)
     finally:
         os._exit(0)
 
 
-def _watched(pid: int, control: socket.socket, limits: SampleLimits) -> Ending:
+def _watched(pid: int, control: socket.socket, told: select.poll, limits: SampleLimits) -> Ending:
     """Wait until the sample ends, or the judge ends it, or a clock runs out; then end it and all that it left."""
-    handle = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    poll.register(control, select.POLLIN)
-    limit = _first_of(poll, pid, limits)
-    os.close(handle)
+    deadline = time.monotonic() + limits.wall_seconds
+    prompt = min(PROMPT_SECONDS, limits.cpu_seconds / limits.processes)
+    limit = "" if told.poll(1000 * prompt) else _limit_of(pid, control, limits, deadline)
     _kill_all(pid)
     _, status, usage = os.wait4(pid, 0)
     with suppress(ChildProcessError):
@@ -114,16 +118,22 @@ def _watched(pid: int, control: socket.socket, limits: SampleLimits) -> Ending:
     return Ending(limit, 0, os.WEXITSTATUS(status), used)
 
 
-def _first_of(poll: select.poll, pid: int, limits: SampleLimits) -> str:
+def _limit_of(pid: int, control: socket.socket, limits: SampleLimits, deadline: float) -> str:
     """The clock that ran out; empty where the sample ended by itself or the judge has spoken."""
-    deadline = time.monotonic() + limits.wall_seconds
-    while True:
-        cpu_left = limits.cpu_seconds - _cpu_seconds(pid)
-        wall_left = deadline - time.monotonic()
-        if min(cpu_left, wall_left) <= 0:
-            return "cpu" if cpu_left <= 0 else "wall"
-        if poll.poll(1000 * max(SHORTEST_WAIT, min(cpu_left / limits.processes, wall_left))):
-            return ""
+    handle = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    poll.register(control, select.POLLIN)
+    try:
+        while True:
+            cpu_left = limits.cpu_seconds - _cpu_seconds(pid)
+            wall_left = deadline - time.monotonic()
+            if min(cpu_left, wall_left) <= 0:
+                return "cpu" if cpu_left <= 0 else "wall"
+            if poll.poll(1000 * max(SHORTEST_WAIT, min(cpu_left / limits.processes, wall_left))):
+                return ""
+    finally:
+        os.close(handle)
 
 
 def _cpu_seconds(pid: int) -> float:

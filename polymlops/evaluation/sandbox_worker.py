@@ -27,6 +27,7 @@ from polymlops.evaluation.sandbox_isolation import (
     own_size,
 )
 from polymlops.evaluation.sandbox_judge import Judge, Task
+from polymlops.evaluation.sandbox_rehearsal import rehearse
 from polymlops.evaluation.sandbox_warden import watch
 from polymlops.evaluation.sandbox_wire import decode, encode
 
@@ -50,6 +51,7 @@ def main() -> None:
     limit_worker(limits)
     isolation = isolate(limits, task["folder"], task["packages"])
     _close_standard_streams()
+    rehearse()
     gc.collect()
     gc.freeze()  # what the samples share stays untouched, and so is not copied
     control = _start_warden(channel, limits, isolation, size)
