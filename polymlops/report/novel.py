@@ -24,6 +24,8 @@ from polymlops.report.score_collapse import arm_collapse
 from polymlops.report.score_draws import TableSettings
 from polymlops.report.score_table import ScoreRow, ScoreTable, score_table
 
+# Whose curves are drawn, where there are such; the table has every selector.
+DRAWN = ("pass_at_k", *(f"usq_{name}_at_k" for name in ("reward", "judge", "heuristic", "logprob", "noisy_human")))
 POOLED = -1  # the seed of a row over all seeds
 # These are no order of the candidates, so that there is nothing to correlate with quality.
 UNRANKED = tuple(f"correlation_{name}" for name in (UNLIKE, NOISY, HURRIED))
@@ -72,7 +74,7 @@ def measure(spec: NovelSpec, domain: DomainArms) -> NovelDomain:
         agreement={item.metric: kendall_tau(by_pass, item) for item in rankings[1:]},
         changes=rank_changes(differences, selectors, spec.shown),
         advice=_advice(spec, domain),
-        curves=pooled.curves,
+        curves={name: curves for name, curves in pooled.curves.items() if name in DRAWN},
         shown=spec.shown,
         notes=(
             *spec.missing,

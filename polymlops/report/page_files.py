@@ -15,6 +15,7 @@ from polymlops.errors import ArtifactError
 from polymlops.report.page_records import Cell, Picture, Section, Table
 
 PNG = b"\x89PNG\r\n\x1a\n"
+COUNTED = "collapse_point"  # a whole number, whose note has the interval, which may end beyond n
 LONGEST = 200  # rows of a table on the page; the rest stays in its file
 
 
@@ -86,6 +87,8 @@ def number(value: Any, row: Mapping[str, Any], run_id: str) -> Cell:
     """A value with its interval, and what it can reach where that is stated; a dash with the reason where undefined."""
     if _undefined(value):
         return Cell("–", run_id, str(row.get("note") or "undefined"))
+    if row.get("metric") == COUNTED:
+        return Cell(f"{value:.0f}", run_id, str(row.get("note") or ""))
     ends = (row.get("low"), row.get("high"))
     interval = "" if any(_undefined(end) for end in ends) else f"{shown(ends[0])} to {shown(ends[1])}"
     bounds = (row.get("bound_low"), row.get("bound_high"))
@@ -128,13 +131,15 @@ def _undefined(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
-def grid(title: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], run_id: str) -> Table:
+def grid(
+    title: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], run_id: str, *, folded: bool = False
+) -> Table:
     """An arm a row and a metric a column, from rows of arm, metric, value, low, high."""
     found = {(row["arm"], row["metric"]): row for row in rows}
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     kept = [metric for metric in metrics if any((arm, metric) in found for arm in arms)]
     body = [(Cell(arm), *(_of(found.get((arm, metric)), run_id) for metric in kept)) for arm in arms]
-    return Table(title, ("arm", *(spoken(metric) for metric in kept)), tuple(body), run_id)
+    return Table(title, ("arm", *(spoken(metric) for metric in kept)), tuple(body), run_id, folded)
 
 
 def _of(row: Mapping[str, Any] | None, run_id: str) -> Cell:

@@ -13,6 +13,11 @@ from polymlops.report.page_records import Cell, Picture, Section, Sentence, Tabl
 # Who picks in the verdict: the first of these that every arm has.
 PICKERS = ("reward", "judge", "heuristic", "logprob", "noisy_human")
 COMPARED = ("pair", "metric", "difference", "p (Holm)", "d", "Cliff's delta", "detectable", "claim")
+LONGER = {
+    "gain over the mean candidate": ("oracle_gain_", "selection_gain_"),
+    "efficiency of the selector": "efficiency_",
+    "regret beside the best": "regret_",
+}
 EMPTY = "novel metrics: the run of phase 4 left no {}; run it again"
 
 
@@ -64,6 +69,8 @@ def leader_sentence(
     `pairs` are the comparisons on the metric, of which more is better.
     """
     leader = max(means, key=lambda arm: means[arm])
+    if min(means.values()) == means[leader]:
+        return Sentence(f"{domain}: all arms have the same mean {metric} ({shown(means[leader])})", run_id, "open")
     beaten = {row["reference"] for row in pairs if row["arm"] == leader and row["claim"] and row["difference"] > 0}
     beaten |= {row["arm"] for row in pairs if row["reference"] == leader and row["claim"] and row["difference"] < 0}
     close = [arm for arm in means if arm != leader and arm not in beaten]
@@ -138,18 +145,22 @@ def selectors_section(novel: Source | None, reason: str) -> Section:
 def _domain(novel: Source, domain: str, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> Section:
     pooled = [row for row in rows if row["domain"] == domain and row["seed"] is None]
     k, names = found["shown"], list(dict.fromkeys(row["metric"] for row in pooled))
+    at_k = [name for name in names if _is_at(name, k)]
+    picked = f"{domain}: quality of the pick among {k}, by who picks"
+    bought = ["pass_at_1", f"pass_at_{k}", *_bought(k), "collapse_point"]
     tables = [
-        grid(f"{domain}: {title}", pooled, metrics, novel.run_id)
-        for title, metrics in (
-            (
-                f"quality of the pick among {k}, by who picks",
-                [n for n in names if n.startswith("usq_") and _is_at(n, k)],
-            ),
-            ("gain over the mean candidate", [n for n in names if "gain" in n and _is_at(n, k)]),
-            ("efficiency of the selector", [n for n in names if n.startswith("efficiency_") and _is_at(n, k)]),
-            ("regret beside the best", [n for n in names if n.startswith("regret_") and _is_at(n, k)]),
-            ("what more candidates buy", ["pass_at_1", f"pass_at_{k}", *_bought(k), "collapse_point"]),
-        )
+        grid(picked, pooled, [name for name in at_k if name.startswith("usq_")], novel.run_id),
+        grid(f"{domain}: what more candidates buy", pooled, bought, novel.run_id),
+        *(
+            grid(
+                f"{domain}: {title}",
+                pooled,
+                [name for name in at_k if name.startswith(part)],
+                novel.run_id,
+                folded=True,
+            )
+            for title, part in LONGER.items()
+        ),
     ]
     advice = [Sentence(f"{domain}, {arm}: {text}", novel.run_id) for arm, text in found["advice"].items()]
     return Section((*advice, *_changes(novel, domain, found)), (*tables, *_seeds(novel, domain, rows, k)))
@@ -188,6 +199,7 @@ def comparisons_section(novel: Source | None, reason: str) -> Section:
             COMPARED,
             tuple(_compared(row, novel.run_id) for row in rows if row["domain"] == domain),
             novel.run_id,
+            folded=True,
         )
         for domain in domains
     ]
