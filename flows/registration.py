@@ -46,4 +46,4 @@ def registration(config: ExperimentConfig, artifacts: DepthArtifacts, arm: str) 
 
 def _selector(config: ExperimentConfig) -> str:
     """What picks: the reward model, except where quality is its own opinion."""
-    return "reward" if config.data.source.kind == "world" else "logprob"
+    return "reward" if config.data.source.kind in KNOWN else "logprob"

@@ -23,6 +23,7 @@ from polymlops.config.novel import NovelConfig
 from polymlops.config.rewards import LearnedRewardConfig, RewardConfig, RewardModelConfig
 from polymlops.config.sampling import SamplingConfig
 from polymlops.config.section import Fraction, Section, Slug
+from polymlops.config.stories import StoriesSource
 
 # lambda_zero and detached are controls of polychromic: both must come out as the baseline.
 Arm = Literal[
@@ -36,6 +37,7 @@ Arm = Literal[
     "polychromic_grpo",
 ]
 STARTS: Mapping[Arm, Arm] = {"baseline_grpo": "baseline", "polychromic_grpo": "polychromic"}
+KNOWN = ("world", "stories")  # kinds of data whose truth is known
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -68,7 +70,7 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """Where interactions come from, how they are cleaned, and how they are split."""
 
-    source: Annotated[WorldSource | FileSource | HubSource, Field(discriminator="kind")] = WorldSource()
+    source: Annotated[WorldSource | StoriesSource | FileSource | HubSource, Field(discriminator="kind")] = WorldSource()
     min_characters: int = Field(10, ge=0, description="shorter replies are dropped")
     max_characters: int = Field(280, ge=1, description="longer replies are dropped")
     near_duplicate_similarity: float = Field(

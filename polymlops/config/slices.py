@@ -16,7 +16,7 @@ from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.config.schema import STARTS, Arm, ExperimentConfig, LoraConfig, PolychromicConfig, SFTConfig
 from polymlops.config.section import Section, Slug
 
-Domain = Annotated[str, StringConstraints(pattern=r"^(social|creative|code_[a-z0-9_]+)$")]
+Domain = Annotated[str, StringConstraints(pattern=r"^(social|stories|creative|code_[a-z0-9_]+)$")]
 TRAINED: tuple[Arm, ...] = ("baseline", "polychromic", "lambda_zero", "detached")
 UNTRAINED_SEED = 0
 
@@ -145,20 +145,30 @@ def _diversity_of(arm: Arm, config: PolychromicConfig) -> PolychromicConfig | No
 
 def sample_spec(config: ExperimentConfig, arm: Arm, seed: int) -> SampleSpec:
     """Slice of the config that determines a sample set."""
-    return SampleSpec(arm=arm, seed=seed, sampling=config.sampling)
+    return SampleSpec(arm=arm, seed=seed, domain=home_domain(config), sampling=config.sampling)
 
 
 def score_spec(config: ExperimentConfig, arm: Arm, seed: int) -> ScoreSpec:
     """Slice of the config that determines scores."""
-    return ScoreSpec(arm=arm, seed=seed, ks=config.evaluation.ks)
+    return ScoreSpec(arm=arm, seed=seed, domain=home_domain(config), ks=config.evaluation.ks)
 
 
 def report_spec(config: ExperimentConfig) -> ReportSpec:
     """Slice of the config that determines phase 1's figures and table."""
-    return ReportSpec(arms=core_arms(config), ks=config.evaluation.ks, resamples=config.evaluation.resamples)
+    return _home_report(config, core_arms(config))
 
 
 def depth_report_spec(config: ExperimentConfig) -> ReportSpec:
     """Slice of the config that determines phase 2's figures and table."""
     arms = tuple(dict.fromkeys(arm for arm, _ in depth_arms(config)))
-    return ReportSpec(arms=arms, ks=config.evaluation.ks, resamples=config.evaluation.resamples)
+    return _home_report(config, arms)
+
+
+def home_domain(config: ExperimentConfig) -> Domain:
+    """The domain of the interactions that adapters are trained on."""
+    return "stories" if config.data.source.kind == "stories" else "social"
+
+
+def _home_report(config: ExperimentConfig, arms: tuple[Arm, ...]) -> ReportSpec:
+    evaluation = config.evaluation
+    return ReportSpec(arms=arms, domain=home_domain(config), ks=evaluation.ks, resamples=evaluation.resamples)

@@ -9,8 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from polymlops.config.schema import DataConfig, WorldSource
+from polymlops.config.stories import StoriesSource
 from polymlops.data.cleaning import Drops
 from polymlops.data.ingest import load_interactions
+from polymlops.data.story_world import StoryWorld, opening_truth
 from polymlops.data.world import World, truth_frame
 
 
@@ -32,7 +34,7 @@ class RawInteractions:
 
 
 def read_source(config: DataConfig, scratch: Path) -> RawInteractions:
-    """Draw the world, or read the file or the Hub dataset.
+    """Draw the world or its stories, or read the file or the Hub dataset.
 
     Raises: InputError where no row of a file or dataset is usable.
     """
@@ -42,6 +44,11 @@ def read_source(config: DataConfig, scratch: Path) -> RawInteractions:
         posts = world.posts(source.posts)
         rows = world.interactions(posts, source.replies_per_post)
         return RawInteractions(rows, len(rows), truth_frame(posts))
+    if isinstance(source, StoriesSource):
+        tales = StoryWorld(source.seed)
+        openings = tales.openings(source.posts)
+        rows = tales.interactions(openings, source.replies_per_post)
+        return RawInteractions(rows, len(rows), opening_truth(openings))
     found = load_interactions(config, scratch)
     known = found.account
     return RawInteractions(

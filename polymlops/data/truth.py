@@ -1,4 +1,7 @@
-"""The embedded world's verdict on any text for a post of a dataset: for scores and dynamics, never for a loss."""
+"""The embedded world's verdict on any text for a post of a dataset: for scores and dynamics, never for a loss.
+
+A dataset of stories holds openings in the place of posts, and its replies are continuations.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from polymlops.data.splits import SPLITS
-from polymlops.data.world_people import PASS_THRESHOLD, true_quality
+from polymlops.data.story_endings import QUALITY_VERSION as STORY_QUALITY_VERSION
+from polymlops.data.story_endings import Opening, continuation_quality, parse_continuation
+from polymlops.data.story_world import TRUTH as STORY_TRUTH
+from polymlops.data.story_world import openings_from_truth
+from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION, true_quality
 from polymlops.data.world_posts import Post, posts_from_truth
 from polymlops.data.world_replies import parse_reply
 from polymlops.errors import InputError
@@ -31,10 +38,16 @@ class Verdict:
 class Truth:
     """Posts of a dataset with their hidden side, by post_id."""
 
-    posts: Mapping[str, Post]
+    posts: Mapping[str, Post | Opening]
+
+    @property
+    def version(self) -> str:
+        """Which quality passes from where."""
+        stories = any(isinstance(post, Opening) for post in self.posts.values())
+        return f"{STORY_QUALITY_VERSION if stories else QUALITY_VERSION}>={PASS_THRESHOLD}"
 
     def judge(self, post_id: str, text: str) -> Verdict:
-        """Judge a candidate.
+        """Judge a candidate; the intent of a continuation is its ending.
 
         Raises:
             InputError: the dataset has no such post.
@@ -42,13 +55,17 @@ class Truth:
         post = self.posts.get(post_id)
         if post is None:
             raise InputError(f"{post_id}: no post of this dataset; were the samples made for another one?")
-        parsed = parse_reply(text)
-        quality = true_quality(post, text)
-        return Verdict(quality, quality >= PASS_THRESHOLD, parsed.intent if parsed else None, parsed is not None)
+        if isinstance(post, Opening):
+            told, quality = parse_continuation(text), continuation_quality(post, text)
+            intent = told.ending if told else None
+        else:
+            parsed, quality = parse_reply(text), true_quality(post, text)
+            intent = parsed.intent if parsed else None
+        return Verdict(quality, quality >= PASS_THRESHOLD, intent, intent is not None)
 
 
 def knows_truth(dataset: Path) -> bool:
-    """True for a prepared dataset of the embedded world; nobody knows the truth about other data."""
+    """True for a prepared dataset of the embedded world or its stories; nobody knows the truth about other data."""
     return (dataset / TRUTH).is_file()
 
 
@@ -58,11 +75,13 @@ def load_truth(dataset: Path) -> Truth:
     Raises: InputError where the data is not the world's.
     """
     if not knows_truth(dataset):
-        raise InputError("nobody knows the truth about this dataset: only data.source.kind world has it")
+        raise InputError("nobody knows the truth about this dataset: only data.source.kind world and stories have it")
     texts = {
         post_id: post
         for split in SPLITS
         for post_id, post in pl.read_parquet(dataset / f"{split}.parquet", columns=["post_id", "post"]).iter_rows()
     }
     frame = pl.read_parquet(dataset / TRUTH).filter(pl.col("post_id").is_in(list(texts)))
-    return Truth({post.post_id: post for post in posts_from_truth(frame, texts)})
+    told = set(STORY_TRUTH) <= set(frame.columns)
+    posts = openings_from_truth(frame, texts) if told else posts_from_truth(frame, texts)
+    return Truth({post.post_id: post for post in posts})

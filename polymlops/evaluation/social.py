@@ -13,7 +13,6 @@ import polars.selectors as cs
 
 from polymlops.config.slices import ScoreSpec
 from polymlops.data.truth import Truth, knows_truth, load_truth
-from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION
 from polymlops.evaluation.social_reward import VERSION, judge_by_reward
 from polymlops.metrics.lexical import compression_ratio, distinct_n, self_bleu
 from polymlops.metrics.pass_at_k import pass_at_k_curve
@@ -80,7 +79,7 @@ def _judge(frame: pl.DataFrame, truth: Truth) -> pl.DataFrame:
             (
                 *(row["arm"], row["seed"], row["domain"], row["prompt_id"], row["sample_id"]),
                 *(verdict.passed, verdict.quality, verdict.intent, verdict.well_formed),
-                *(row["logprob"] / row["token_count"], float(len(row["text"])), f"{QUALITY_VERSION}>={PASS_THRESHOLD}"),
+                *(row["logprob"] / row["token_count"], float(len(row["text"])), truth.version),
             )
         )
     return pl.DataFrame(rows, schema=SCORES, orient="row")

@@ -27,12 +27,15 @@ def prepare_tokenizer(folder: Path, separator: str) -> PreTrainedTokenizerFast:
     Raises:
         InputError: there is none, it is no fast one, or nothing ends a text.
     """
-    tokenizer = _load(folder)
+    tokenizer, ends = _load(folder), end_ids(folder)
     if not tokenizer.chat_template:
+        # The end token that the model itself puts first is one that it was trained on; the tokenizer's own may not be,
+        # and an adapter cannot teach a token whose embedding means nothing.
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0]) if ends else tokenizer.eos_token
         tokenizer.chat_template = plain_template(separator, _begins_with_bos(tokenizer))
     elif "enable_thinking" in tokenizer.chat_template:
         tokenizer.chat_template = THINKING_OFF + tokenizer.chat_template
-    _choose_end(tokenizer, end_ids(folder), folder)
+    _choose_end(tokenizer, ends, folder)
     if tokenizer.pad_token is None:
         # Masks come from lengths, never from this token, so that it may be one that means something.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
@@ -54,7 +57,7 @@ def plain_template(separator: str, begins_with_bos: bool) -> str:
 
 
 def generation_config(folder: Path, tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
-    """End tokens, the tokenizer's first, and the pad token; nothing else of a model's own settings is used."""
+    """End tokens, the trained one first, and the pad token; nothing else of a model's own settings is used."""
     from transformers import GenerationConfig
 
     ends = [tokenizer.eos_token_id, *end_ids(folder)]

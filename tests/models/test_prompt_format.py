@@ -61,7 +61,7 @@ def test_the_plain_format_with_an_example(llama_folder, separator, expected):
 
 
 def test_every_end_token_ends_a_text_the_one_that_is_trained_first(qwen3_folder, llama_folder):
-    for folder, ends, pad in ((qwen3_folder, [2, 0], 0), (llama_folder, [2, 1], 0)):
+    for folder, ends, pad in ((qwen3_folder, [2, 0], 0), (llama_folder, [1, 2], 0)):
         config = generation_config(folder, prepare_tokenizer(folder, "\n"))
         assert (config.eos_token_id, config.pad_token_id, config.temperature) == (ends, pad, None)
 
@@ -77,7 +77,7 @@ def test_the_turn_end_of_the_template_ends_an_answer(qwen3_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("missing", "pad"), [({"pad_token": None}, "<unk>"), ({"pad_token": None, "unk_token": None}, "</s>")]
+    ("missing", "pad"), [({"pad_token": None}, "<unk>"), ({"pad_token": None, "unk_token": None}, "<s>")]
 )
 def test_a_pad_token_is_found(llama_folder, tmp_path, missing, pad):
     folder = shutil.copytree(llama_folder, tmp_path / "llama")
