@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from flows.results import DepthArtifacts
-from polymlops.config.schema import STARTS, ExperimentConfig
+from polymlops.config.schema import KNOWN, STARTS, ExperimentConfig
 from polymlops.config.slices import grpo_arms
 from polymlops.refs import ScoresRef
 from polymlops.report.scores import SHOWN
