@@ -47,8 +47,8 @@ SLICES = {
         ("grpo.objective=max", {"grpo"}),
         ("polychromic_grpo.objective=max", {"poly_grpo"}),
         ("reward.kind=heuristic", {"grpo", "poly_grpo"}),
-        ("gradients.track=true", {"baseline", "polychromic", "grpo", "poly_grpo"}),
-        ("gradients.every=3", set()),  # nothing is recorded
+        ("gradients.track=false", {"baseline", "polychromic", "grpo", "poly_grpo"}),
+        ("gradients.every=3", {"baseline", "polychromic", "grpo", "poly_grpo"}),
         ("analysis.theory.resamples=90", {"theory"}),
         ("analysis.ablation.prompts=9", {"adapters"}),
         ("analysis.mechanism.prompts=9", {"mechanism"}),
@@ -62,6 +62,11 @@ SLICES = {
 def test_only_these_slices_change(override, changed):
     before, after = load_config("demo"), load_config("demo", [override])
     assert {name for name, slice_of in SLICES.items() if slice_of(before) != slice_of(after)} == changed
+
+
+def test_how_often_gradients_are_recorded_is_of_no_account_where_none_are():
+    before, after = (load_config("demo", ["gradients.track=false", f"gradients.every={n}"]) for n in (3, 7))
+    assert {name for name, slice_of in SLICES.items() if slice_of(before) != slice_of(after)} == set()
 
 
 def test_arms_without_training_are_sampled_once():
