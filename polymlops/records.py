@@ -36,6 +36,17 @@ class MetricLog(Protocol):
         """Record finite or NaN values under stable names at an optimizer step."""
 
 
+class NoteLog(Protocol):
+    """Where a stage says what somebody who reads its result should know; the tracking layer makes tags of it."""
+
+    def __call__(self, name: str, text: str) -> None:
+        """Keep a text under a name; a later one replaces it."""
+
+
+def forget(_name: str, _text: str) -> None:
+    """Where nobody reads notes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a stage is given besides its config and inputs.
@@ -47,3 +58,4 @@ class Job:
     output: Path
     scratch: Path
     log: MetricLog
+    note: NoteLog = forget

@@ -16,6 +16,7 @@ from polymlops.tracking.artifacts import OUTPUT, check_stored
 from polymlops.tracking.store import tracked_errors
 
 STAGE, STAGE_KEY, DIGEST, INVALID, SUPERSEDED_BY = "stage", "stage_key", "digest", "invalid", "superseded_by"
+NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
 MAX_VALUE, MAX_PARAMS, MAX_METRICS = 6000, 100, 1000

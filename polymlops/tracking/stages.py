@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from polymlops.config.hashing import canonical, content_hash
 from polymlops.errors import ArtifactError, PolymlopsError, StageError, TrackingError
-from polymlops.records import Job
+from polymlops.records import Job, NoteLog
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.artifacts import adopt, materialise, publish
@@ -151,7 +151,9 @@ def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: st
         _log_datasets(client, run_id, stage)
         paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
         log = MetricBuffer(client, run_id)
-        job = Job(output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log)
+        job = Job(
+            output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log, note=_tagger(client, run_id)
+        )
         metrics = stage.work(paths, job)
         log.flush()
         ledger.log_metrics(client, run_id, metrics)
@@ -165,6 +167,10 @@ def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: st
     shutil.rmtree(folder, ignore_errors=True)
     ref = stage.result(run_id=run_id, uri=uri, digest=manifest.digest)
     return Outcome(ref, cached=False, seconds=time.monotonic() - started)
+
+
+def _tagger(client: MlflowClient, run_id: str) -> NoteLog:
+    return lambda name, text: ledger.set_tags(client, run_id, {f"{ledger.NOTE}.{name}": text})
 
 
 def _tags(context: RunContext, stage: Stage[R], key: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ from polymlops.records import Job
 from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
+from polymlops.training.memory import fit_memory
 from polymlops.training.placement import placement
 from polymlops.training.polychromic import cosine_distances, lexical_distances
 from polymlops.training.rewards import RewardScores, values_of
@@ -79,9 +80,16 @@ def train_grpo(
         InputError: an adapter of another base, an empty split, a prompt that does not fit the context.
         TrainingError: nothing is trainable, the start is not the SFT adapter, a bad reward, or the loss diverged.
     """
-    trainer = build_grpo_trainer(spec, base, start, dataset, reward, job, distances)
-    checkpoint = latest_complete(job.scratch / "checkpoints")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def trained(micro_batch: int, job: Job) -> Any:
+        grpo = spec.grpo.model_copy(update={"micro_batch": micro_batch})
+        fitting = spec.model_copy(update={"grpo": grpo})
+        trainer = build_grpo_trainer(fitting, base, start, dataset, reward, job, distances)
+        checkpoint = latest_complete(job.scratch / "checkpoints")
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return trainer
+
+    trainer = fit_memory(trained, spec.grpo.prompts * spec.grpo.samples, spec.grpo.micro_batch, job)
     alarm = trainer.alarms.alarm
     kept = _keep_best(trainer, alarm, start, job) if alarm else int(trainer.state.global_step)
     _save(trainer, spec, base, start, job, kept, alarm)

@@ -23,6 +23,7 @@ from polymlops.records import Job
 from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
+from polymlops.training.memory import fit_memory
 from polymlops.training.placement import placement
 from polymlops.training.polychromic import DiversityTerm, cosine_distances, lexical_distances
 
@@ -46,15 +47,22 @@ def train_adapter(spec: AdapterSpec, base: Path, dataset: Path, job: Job) -> dic
     Raises:
         TrainingError: nothing is trainable, or the loss became NaN.
     """
-    tokenizer = load_tokenizer(base)
-    trainer = build_trainer(spec, base, dataset, job, tokenizer)
-    checkpoint = latest_complete(job.scratch / "checkpoints")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    sft = spec.sft
+    trainer = fit_memory(partial(_trained, spec, base, dataset), sft.batch, sft.micro_batch, job)
     final = trainer.evaluate()
     if not final["eval_loss"] == final["eval_loss"]:
         raise TrainingError(f"{spec.arm}: the evaluation loss is NaN; lower sft.learning_rate or polychromic.lambda")
     save_adapter(trainer, spec.arm, spec.seed, base, job)
     return {"train/eval_loss": float(final["eval_loss"])}
+
+
+def _trained(spec: AdapterSpec, base: Path, dataset: Path, micro_batch: int, job: Job) -> Any:
+    """The trainer after its last step, from the last checkpoint on where there is one."""
+    sft = spec.sft.model_copy(update={"micro_batch": micro_batch})
+    trainer = build_trainer(spec.model_copy(update={"sft": sft}), base, dataset, job, load_tokenizer(base))
+    checkpoint = latest_complete(job.scratch / "checkpoints")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return trainer
 
 
 def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokenizer: PreTrainedTokenizerFast) -> Any:

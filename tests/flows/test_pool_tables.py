@@ -1,0 +1,28 @@
+"""Every stage has a pool, and no phase goes round them."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+from prefect import Task
+
+import tasks
+from flows.pools import CPU_STAGES, GPU_STAGES
+
+FOLDER = Path(tasks.__file__).parent
+NO_STAGES = {"register_model"}  # asks the registry what is there, in the process of the phase
+FLOWS = sorted((FOLDER.parent / "flows").glob("*.py"))
+DECIDES = {"execution.py", "stage_run.py"}
+
+
+def test_every_stage_has_one_pool():
+    modules = [importlib.import_module(f"tasks.{path.stem}") for path in FOLDER.glob("*.py") if path.stem != "__init__"]
+    found = {value.name for module in modules for value in vars(module).values() if isinstance(value, Task)}
+    assert sorted(task.name for task in GPU_STAGES + CPU_STAGES) == sorted(found - NO_STAGES)
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
+def test_no_phase_decides_where_its_stages_run(path):
+    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    assert path.name in DECIDES or not names & {"in_process", "on_pools"}
