@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from flows.results import DepthArtifacts
-from polymlops.config.schema import KNOWN, STARTS, ExperimentConfig
+from polymlops.config.schema import STARTS, ExperimentConfig
 from polymlops.config.slices import grpo_arms
 from polymlops.refs import ScoresRef
 from polymlops.report.scores import SHOWN
@@ -46,4 +46,4 @@ def registration(config: ExperimentConfig, artifacts: DepthArtifacts, arm: str) 
 
 def _selector(config: ExperimentConfig) -> str:
     """What picks: the reward model, except where quality is its own opinion."""
-    return "reward" if config.data.source.kind in KNOWN else "logprob"
+    return "reward" if config.data.truth_is_known else "logprob"

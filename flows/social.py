@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flows.execution import Call
 from flows.foundations import lay_reward
 from flows.results import DomainArtifacts, Foundations
-from polymlops.config.schema import KNOWN, Arm, ExperimentConfig
+from polymlops.config.schema import Arm, ExperimentConfig
 from polymlops.config.slices import all_arms, sample_spec, score_spec
 from polymlops.refs import ModelRef, RewardRef, SampleSetRef, ScoresRef
 from tasks.arms import ScoreSources, sample_arm, score_samples
@@ -15,7 +15,7 @@ from tasks.arms import ScoreSources, sample_arm, score_samples
 
 def measure_core(call: Call, config: ExperimentConfig, ground: Foundations) -> DomainArtifacts:
     """The arms of phase 1; the quality of other data than the world's is what a reward model says."""
-    reward = None if config.data.source.kind in KNOWN else lay_reward(call, config, ground)
+    reward = None if config.data.truth_is_known else lay_reward(call, config, ground)
     return measure_social(call, config, ground, all_arms(config), reward)
 
 

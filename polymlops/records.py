@@ -39,7 +39,7 @@ class MetricLog(Protocol):
 class NoteLog(Protocol):
     """Where a stage says what somebody who reads its result should know; the tracking layer makes tags of it."""
 
-    def __call__(self, name: str, text: str) -> None:
+    def __call__(self, name: str, text: str, /) -> None:
         """Keep a text under a name; a later one replaces it."""
 
 

@@ -37,7 +37,6 @@ Arm = Literal[
     "polychromic_grpo",
 ]
 STARTS: Mapping[Arm, Arm] = {"baseline_grpo": "baseline", "polychromic_grpo": "polychromic"}
-KNOWN = ("world", "stories")  # kinds of data whose truth is known
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -88,6 +87,11 @@ class DataConfig(Section):
         """A source that does not say its kind is the world."""
         source = values.get("source") if isinstance(values, Mapping) else None
         return values | {"source": {"kind": "world"} | source} if isinstance(source, dict) else values
+
+    @property
+    def truth_is_known(self) -> bool:
+        """True for the world and its stories; nobody knows the truth about other data."""
+        return isinstance(self.source, WorldSource | StoriesSource)
 
     @model_validator(mode="after")
     def _length_window(self) -> DataConfig:

@@ -27,7 +27,7 @@ SKEW = (0.38, 0.27, *[0.35 / 4] * 4)
 CARE = 0.9
 COMMUNITIES, AUTHORS_PER_COMMUNITY = 40, 8
 MAX_OPENINGS = 20_000  # of 82,944 different texts
-TRUTH = dict.fromkeys(("post_id", "hero", "obstacle", "community"), pl.String) | {"ending_taste": pl.Int64}
+OPENING_TRUTH = dict.fromkeys(("post_id", "hero", "obstacle", "community"), pl.String) | {"ending_taste": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class StoryWorld:
 def opening_truth(openings: Sequence[Opening]) -> pl.DataFrame:
     """The hidden truth of openings, one row each."""
     rows = [(item.post_id, item.hero, item.obstacle, item.community, item.taste) for item in openings]
-    return pl.DataFrame(rows, schema=TRUTH, orient="row")
+    return pl.DataFrame(rows, schema=OPENING_TRUTH, orient="row")
 
 
 def openings_from_truth(frame: pl.DataFrame, texts: dict[str, str]) -> list[Opening]:
     """Rebuild openings from their truth and their texts by post_id."""
     return [
         Opening(post_id, texts[post_id], hero, obstacle, taste, community)
-        for post_id, hero, obstacle, community, taste in frame.select(list(TRUTH)).iter_rows()
+        for post_id, hero, obstacle, community, taste in frame.select(list(OPENING_TRUTH)).iter_rows()
     ]

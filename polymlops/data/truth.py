@@ -14,8 +14,7 @@ import polars as pl
 from polymlops.data.splits import SPLITS
 from polymlops.data.story_endings import QUALITY_VERSION as STORY_QUALITY_VERSION
 from polymlops.data.story_endings import Opening, continuation_quality, parse_continuation
-from polymlops.data.story_world import TRUTH as STORY_TRUTH
-from polymlops.data.story_world import openings_from_truth
+from polymlops.data.story_world import OPENING_TRUTH, openings_from_truth
 from polymlops.data.world_people import PASS_THRESHOLD, QUALITY_VERSION, true_quality
 from polymlops.data.world_posts import Post, posts_from_truth
 from polymlops.data.world_replies import parse_reply
@@ -65,7 +64,7 @@ class Truth:
 
 
 def knows_truth(dataset: Path) -> bool:
-    """True for a prepared dataset of the embedded world or its stories; nobody knows the truth about other data."""
+    """True for a prepared dataset of the embedded world; nobody knows the truth about other data."""
     return (dataset / TRUTH).is_file()
 
 
@@ -82,6 +81,6 @@ def load_truth(dataset: Path) -> Truth:
         for post_id, post in pl.read_parquet(dataset / f"{split}.parquet", columns=["post_id", "post"]).iter_rows()
     }
     frame = pl.read_parquet(dataset / TRUTH).filter(pl.col("post_id").is_in(list(texts)))
-    told = set(STORY_TRUTH) <= set(frame.columns)
+    told = set(OPENING_TRUTH) <= set(frame.columns)
     posts = openings_from_truth(frame, texts) if told else posts_from_truth(frame, texts)
     return Truth({post.post_id: post for post in posts})
