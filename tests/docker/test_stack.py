@@ -77,8 +77,10 @@ def test_a_name_that_is_no_slug_is_refused_before_a_run_is_made(web, prefect, fi
 
 
 @pytest.mark.slow
-def test_the_workers_account_can_be_made_again(stack):
+def test_the_workers_account_can_be_made_again(stack, web, mlflow):
     stack.up("mlflow-account")
+    asked = web.post(f"{mlflow}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, auth=WORKER)
+    assert asked.status_code == 200
 
 
 @pytest.mark.slow
