@@ -19,10 +19,13 @@ from flows.stage_requests import StageRequest, dump_arguments
 from polymlops.config.hashing import content_hash
 from polymlops.errors import StageError, UsageError, WorkerLostError
 from polymlops.tracking.stages import Outcome, R, RunContext, Stage
+from tasks.analysis import analyse_adapters, analyse_mechanism, check_theory
 from tasks.arms import sample_arm, score_samples, train_adapter
 from tasks.coding import make_zero_adapter, sample_programs, score_programs, train_on_programs, write_code_results
+from tasks.creative import prepare_prompts, sample_texts, score_texts, write_creative_results
+from tasks.novel import measure_domain
 from tasks.preparation import build_base_model, prepare_dataset
-from tasks.reporting import write_core_results, write_theoretical_depth
+from tasks.reporting import write_core_results, write_cross_domain, write_theoretical_depth
 from tasks.rewards import train_grpo, train_reward_model
 
 GPU_STAGES: tuple[Task[..., Any], ...] = (
@@ -33,6 +36,8 @@ GPU_STAGES: tuple[Task[..., Any], ...] = (
     train_grpo,
     sample_programs,
     train_on_programs,
+    sample_texts,
+    analyse_mechanism,
 )
 CPU_STAGES: tuple[Task[..., Any], ...] = (
     prepare_dataset,
@@ -42,6 +47,13 @@ CPU_STAGES: tuple[Task[..., Any], ...] = (
     write_core_results,
     write_theoretical_depth,
     write_code_results,
+    prepare_prompts,
+    score_texts,
+    write_creative_results,
+    write_cross_domain,
+    analyse_adapters,
+    check_theory,
+    measure_domain,
 )
 STAGE_FLOW, REFUSED = "stage", "Refused"
 POLL_S, SILENCE_S = 2.0, 600.0
@@ -71,9 +83,10 @@ class PoolRunner:
     Two roadmaps that want one stage, or one that was restarted while a worker is at it, wait for the same flow run.
     """
 
-    def __init__(self, context: RunContext, retries: int, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, context: RunContext, retries: int, task: str, arguments: Mapping[str, Any]) -> None:
         self.context = context
         self.retries = retries
+        self.task = task
         self.arguments = arguments
 
     def run(self, stage: Stage[R]) -> Outcome[R]:
@@ -98,7 +111,7 @@ class PoolRunner:
 
     def _request(self, stage: Stage[Any]) -> StageRequest:
         return StageRequest(
-            stage=stage.name,
+            stage=self.task,
             title=stage.title,
             key=stage.key(),
             arguments=dict(self.arguments),
@@ -113,7 +126,7 @@ def pool_runner(
     context: RunContext, retries: int, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> PoolRunner:
     """The runner for one call of a stage's task."""
-    return PoolRunner(context, retries, dump_arguments(task, args, kwargs))
+    return PoolRunner(context, retries, task.name, dump_arguments(task, args, kwargs))
 
 
 def _dispatch(request: StageRequest) -> FlowRun:

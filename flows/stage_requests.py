@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from prefect import Task
@@ -49,6 +51,18 @@ def load_arguments(task: Task[..., Any], arguments: Mapping[str, Any]) -> dict[s
     if unknown:
         raise StageError(f"{task.name} takes no {', '.join(unknown)}: install one version everywhere")
     return {name: TypeAdapter(types[name]).validate_python(value) for name, value in arguments.items()}
+
+
+def on_machine(arguments: Mapping[str, Any], output_dir: Path) -> dict[str, Any]:
+    """The arguments with the files that their records name (no artifacts: a judge's store) in this output folder."""
+    return {name: _moved(value, output_dir) for name, value in arguments.items()}
+
+
+def _moved(value: Any, output_dir: Path) -> Any:
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    files = {field.name: getattr(value, field.name) for field in fields(value)}
+    return replace(value, **{name: output_dir / path.name for name, path in files.items() if isinstance(path, Path)})
 
 
 def _types(task: Task[..., Any]) -> dict[str, Any]:

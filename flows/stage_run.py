@@ -15,7 +15,7 @@ from flows.environment import working_folder
 from flows.execution import in_process
 from flows.pools import REFUSED, stage_named
 from flows.run_names import gpu_slot
-from flows.stage_requests import StageRequest, load_arguments
+from flows.stage_requests import StageRequest, load_arguments, on_machine
 from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import StageError, UsageError
 from polymlops.refs import Reference
@@ -36,13 +36,14 @@ def run_stage(request: StageRequest, limit: str | None = None) -> State[Referenc
 
 def _do(request: StageRequest) -> Reference:
     task = stage_named(request.stage)
-    arguments = load_arguments(task, request.arguments)
+    output_dir = working_folder() / ExperimentConfig().output_dir
+    arguments = on_machine(load_arguments(task, request.arguments), output_dir)
     task.fn(KeyCheck(request.key), **arguments)
     context = RunContext(
         tracking_uri=request.tracking_uri,
         experiment_id=request.experiment_id,
         parent_run_id=request.parent_run_id,
-        output_dir=working_folder() / ExperimentConfig().output_dir,
+        output_dir=output_dir,
     )
     return in_process(context, request.retries)(task, **arguments)
 

@@ -37,6 +37,7 @@ def test_deployments_are_those_of_the_issue(deployments):
         "core-results/core-results",
         "theoretical-depth/theoretical-depth",
         "generalization/generalization",
+        "novel-metrics/novel-metrics",
         "evaluate-champion/evaluate-champion",
         "stage/gpu",
         "stage/cpu",

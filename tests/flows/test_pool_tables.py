@@ -11,7 +11,7 @@ import tasks
 from flows.pools import CPU_STAGES, GPU_STAGES
 
 FOLDER = Path(tasks.__file__).parent
-NO_STAGES = {"register_model"}  # asks the registry what is there, in the process of the phase
+NO_STAGES = {"register_model", "publish_page"}  # show or register what is there, in the process of the phase
 FLOWS = sorted((FOLDER.parent / "flows").glob("*.py"))
 DECIDES = {"execution.py", "stage_run.py"}
 

@@ -2,13 +2,16 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from flows import core_results, generalization, stage_run, theoretical_depth
+from flows import stage_run
 from flows.execution import planned
+from flows.novel_metrics import carry_out
 from flows.pools import CPU_STAGES, GPU_STAGES, pool_of, stage_named
-from flows.stage_requests import dump_arguments, load_arguments
+from flows.stage_requests import dump_arguments, load_arguments, on_machine
+from flows.stored import named_results
 from polymlops.config.profiles import load_config
 from polymlops.errors import StageError
 from polymlops.refs import ModelRef
@@ -48,8 +51,7 @@ def calls():
         made.append((task, args, kwargs))
         return plan(task, *args, **kwargs)
 
-    for phase in (core_results, theoretical_depth, generalization):
-        phase.carry_out(call, config)
+    carry_out(call, config, named_results(call, config))
     return made
 
 
@@ -86,3 +88,11 @@ def test_worker_with_another_source_is_refused_before_it_works(calls):
 def test_pools():
     assert (pool_of("train_grpo"), pool_of("score_samples")) == ("gpu", "cpu")
     assert not {task.name for task in GPU_STAGES} & {task.name for task in CPU_STAGES}
+
+
+def test_files_that_are_no_artifacts_are_those_of_the_worker(calls):
+    task, args, kwargs = next(call for call in calls if call[0].name == "score_texts")
+    sent = load_arguments(task, json.loads(json.dumps(dump_arguments(task, args, kwargs))))
+    there = on_machine(sent, Path("/worker"))
+    assert there["sources"].verdicts == Path("/worker") / sent["sources"].verdicts.name
+    assert _key(task, **there) == _key(task, *args, **kwargs)
