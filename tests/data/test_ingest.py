@@ -18,6 +18,8 @@ from polymlops.data.ingest_ids import SeenIds
 from polymlops.data.ingest_schema import INTERACTION, check_contract
 from polymlops.errors import DataQualityError, InputError
 
+UNTIMED = settings(deadline=None)
+
 ON_A_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 
 
@@ -261,6 +263,7 @@ def test_content_is_part_of_what_is_remembered(tmp_path):
         pinned(first)
 
 
+@UNTIMED
 @given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=12))
 def test_ids_are_new_once(blocks):
     seen, known = SeenIds(), set()

@@ -4,12 +4,15 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymlops.data.ingest_counts import LARGEST_COUNT, parse_count, parse_date
 
+UNTIMED = settings(deadline=None)
 
+
+@UNTIMED
 @given(st.integers(-LARGEST_COUNT, LARGEST_COUNT))
 def test_a_count_is_read_in_whatever_way_it_is_written(count):
     for written in (count, str(count), f" {count} ", f"{count:,}", f"{count}.0", Decimal(count)):
@@ -17,6 +20,7 @@ def test_a_count_is_read_in_whatever_way_it_is_written(count):
     assert parse_count(float(count)) == int(float(count))
 
 
+@UNTIMED
 @given(st.integers(-10_000, 10_000), st.sampled_from("KMB"))
 def test_units_scale_tenths_exactly(tenths, unit):
     scale = {"K": 1000, "M": 10**6, "B": 10**9}[unit]
@@ -28,6 +32,7 @@ def test_units_scale_tenths_exactly(tenths, unit):
         assert parse_count(written) == tenths * scale // 10
 
 
+@UNTIMED
 @given(st.one_of(st.text(), st.floats(), st.booleans(), st.binary(), st.lists(st.integers())))
 def test_any_cell_is_a_count_or_none_or_nan(value):
     found = parse_count(value)
@@ -46,6 +51,7 @@ def test_what_is_no_count_is_nan(value):
     assert math.isnan(parse_count(value))
 
 
+@UNTIMED
 @given(st.datetimes(min_value=datetime.datetime(1975, 1, 1), max_value=datetime.datetime(2100, 1, 1)))
 def test_a_moment_is_the_same_in_every_notation(moment):
     moment = moment.replace(microsecond=0, tzinfo=datetime.UTC)
@@ -55,6 +61,7 @@ def test_a_moment_is_the_same_in_every_notation(moment):
     assert {parse_date(value) for value in notations} == {moment.strftime("%Y-%m-%dT%H:%M:%S")}
 
 
+@UNTIMED
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.binary(), st.booleans(), st.datetimes()))
 def test_any_cell_is_a_date_or_none(value):
     found = parse_date(value)

@@ -14,6 +14,7 @@ from polymlops.data.ingest_rows import read_rows
 from polymlops.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=30)
+UNTIMED = settings(deadline=None)
 ON_A_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
 
@@ -65,6 +66,7 @@ def test_no_bytes_stop_the_reader(tmp_path, data, name):
     assert all((row.cells is None) == bool(row.fault) for row in rows)
 
 
+@UNTIMED
 @given(st.binary())
 def test_any_bytes_are_text(data):
     assert bool(decode(data).encode("utf-8")) == bool(data)

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymlops.errors import DataQualityError
 from polymlops.training.reward_data import RewardRows
 from polymlops.training.reward_pairs import covariate_values, fit_pair_model, shape_features
+
+UNTIMED = settings(deadline=None)
 
 WORDS = ("tea", "pot", "cup", "leaf", "steam", "brew", "pour", "sip")
 
@@ -81,6 +83,7 @@ def test_one_pair_is_enough_and_none_is_refused():
         fit_pair_model(rows.take(np.array([0])), (), 1, 0)
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_any_text_has_finite_features_of_its_own(pairs):
     posts, replies = [post for post, _ in pairs], [reply for _, reply in pairs]
