@@ -46,7 +46,15 @@ def statistics_notes(arms: Sequence[ArmValues], differences: Sequence[ArmDiffere
         notes.append(f"{family} tests and {resamples} sign flips: no corrected p can be below {LEVEL}; draw {need}")
     if any(len(arm.seeds) < FEWEST_SEEDS for arm in arms):
         notes.append(f"fewer than {FEWEST_SEEDS} seeds: their interquartile mean is their mean")
-    saturated = sorted({item.metric for item in differences if item.saturated})
-    if saturated:
-        notes.append(f"saturated, so that arms cannot be told apart by it: {', '.join(saturated)}")
-    return notes
+    return notes + _saturated(differences)
+
+
+def _saturated(differences: Sequence[ArmDifference]) -> list[str]:
+    """Which pairs a metric cannot tell apart, because both are at its top; the other pairs it may."""
+    pairs: dict[str, list[str]] = {}
+    for item in differences:
+        if item.saturated:
+            pairs.setdefault(item.metric, []).append(f"{item.arm} and {item.reference}")
+    return [
+        f"{metric} is saturated in {'; '.join(found)}: it cannot tell these apart" for metric, found in pairs.items()
+    ]

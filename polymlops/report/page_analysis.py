@@ -50,7 +50,7 @@ def mechanism_section(source: Source | None, reason: str) -> Section:
     for name in ("depth", "hidden_states"):
         path = source.folder / f"{name}.csv"
         if path.is_file():
-            parts.append(Section(tables=(csv_table(path, source.run_id),)))
+            parts.append(Section(tables=(csv_table(path, source.run_id, folded=True),)))
     return merged(parts)
 
 

@@ -9,9 +9,10 @@ from types import MappingProxyType
 
 from polymlops.report.page_analysis import adapters_section, mechanism_section, theory_section
 from polymlops.report.page_files import Source, grid, merged, pictures, read_json, shown, spoken, whole_folder
-from polymlops.report.page_findings import comparisons_section, curves_section, selectors_section, verdict_section
+from polymlops.report.page_findings import comparisons_section, curves_section, selectors_section
 from polymlops.report.page_records import Cell, PageContent, Run, Section, Sentence, Table
 from polymlops.report.page_samples import sample_sides
+from polymlops.report.page_verdict import verdict_section
 
 QUESTION = (
     "When a person is shown k candidates and picks one, which way of fine-tuning serves them best, and what does "

@@ -16,6 +16,8 @@ from polymlops.report.page_records import Cell, Picture, Section, Table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 COUNTED = "collapse_point"  # a whole number, whose note has the interval, which may end beyond n
+WIDTH = slice(16, 20)  # bytes of a PNG's first chunk
+BROAD = 1500  # pixels: figures as wide as a page, not as a column
 LONGEST = 200  # rows of a table on the page; the rest stays in its file
 
 
@@ -54,7 +56,8 @@ def picture(source: Source, name: str, title: str) -> Picture | None:
     data = path.read_bytes()
     if not data.startswith(PNG):
         raise ArtifactError(f"{name} of run {source.run_id} is no PNG image: make it again")
-    return Picture(title, "data:image/png;base64," + base64.b64encode(data).decode("ascii"), source.run_id)
+    uri = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+    return Picture(title, uri, source.run_id, broad=int.from_bytes(data[WIDTH], "big") >= BROAD)
 
 
 def pictures(source: Source, titles: Mapping[str, str]) -> Section:
@@ -110,13 +113,13 @@ def spoken(name: str) -> str:
     return name.replace("_at_", " @").replace("_", " ")
 
 
-def csv_table(path: Path, run_id: str) -> Table:
+def csv_table(path: Path, run_id: str, *, folded: bool = False) -> Table:
     """A CSV file as a table, its first rows."""
     with path.open(encoding="utf-8", newline="") as file:
         head, *rows = list(csv.reader(file)) or [[]]
     cells = [tuple(_csv_cell(text, run_id) for text in row) for row in rows[:LONGEST]]
     left = f", the first {LONGEST} of {len(rows)} rows" if len(rows) > LONGEST else ""
-    return Table(spoken(path.stem) + left, tuple(spoken(name) for name in head), tuple(cells), run_id)
+    return Table(spoken(path.stem) + left, tuple(spoken(name) for name in head), tuple(cells), run_id, folded)
 
 
 def _csv_cell(text: str, run_id: str) -> Cell:

@@ -1,4 +1,4 @@
-"""The sections about phase 4: the verdict, what users get by selector, and every comparison."""
+"""The sections about phase 4 below the verdict: what users get by selector, and every comparison."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from polymlops.errors import ArtifactError
-from polymlops.report.comparisons import comparison_pairs
 from polymlops.report.page_files import Source, grid, merged, picture, read_json, shown, spoken
 from polymlops.report.page_records import Cell, Picture, Section, Sentence, Table
+from polymlops.report.page_verdict import PICKERS
 
-# Who picks in the verdict: the first of these that every arm has.
-PICKERS = ("reward", "judge", "heuristic", "logprob", "noisy_human")
 COMPARED = ("pair", "metric", "difference", "p (Holm)", "d", "Cliff's delta", "detectable", "claim")
 LONGER = {
     "gain over the mean candidate": ("oracle_gain_", "selection_gain_"),
@@ -19,98 +17,6 @@ LONGER = {
     "regret beside the best": "regret_",
 }
 EMPTY = "novel metrics: the run of phase 4 left no {}; run it again"
-
-
-def verdict_section(novel: Source | None, core: Source | None, reason: str) -> Section:
-    """The sentences that may be quoted, on what users pick and on quality; then what cannot be claimed."""
-    if novel is None:
-        return _verdict_of_core(core, reason)
-    compared, findings = read_json(novel, "novel_comparisons.json"), read_json(novel, "novel_findings.json")
-    if not compared or not findings:
-        notes = [note for found in (findings or {}).values() for note in found["notes"]]
-        return Section(
-            sentences=tuple(Sentence(note, novel.run_id) for note in notes),
-            missing=("no verdict: there are no two arms to compare in one domain",),
-        )
-    chosen = [row for domain in findings for row in _headlines(compared, domain, findings[domain]["shown"])]
-    answers = _answers(novel, compared, chosen)
-    chosen.sort(key=lambda row: not row["claim"])
-    notes = [f"{domain}: {note}" for domain, found in findings.items() for note in found["notes"]]
-    said = [
-        Sentence(f"{row['domain']}: {row['sentence']}", novel.run_id, "claim" if row["claim"] else "open")
-        for row in chosen
-    ]
-    return Section(sentences=(*answers, *said, *(Sentence(note, novel.run_id) for note in notes)))
-
-
-def _answers(
-    novel: Source, compared: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]]
-) -> list[Sentence]:
-    """Which arm comes first on the leading metric of each domain, and from which others it can be told."""
-    rows = read_json(novel, "novel_metrics.json") or []
-    answers = []
-    for domain, metric in {row["domain"]: row["metric"] for row in reversed(chosen)}.items():
-        means = {
-            row["arm"]: row["value"]
-            for row in rows
-            if (row["domain"], row["metric"], row["seed"]) == (domain, metric, None) and row["value"] is not None
-        }
-        pairs = [row for row in compared if row["domain"] == domain and row["metric"] == metric]
-        if len(means) > 1:
-            answers.append(leader_sentence(domain, metric, means, pairs, novel.run_id))
-    return answers
-
-
-def leader_sentence(
-    domain: str, metric: str, means: Mapping[str, float], pairs: Sequence[Mapping[str, Any]], run_id: str
-) -> Sentence:
-    """Name a winner only where it can be told from every other arm; else say from whom it cannot be.
-
-    `pairs` are the comparisons on the metric, of which more is better.
-    """
-    leader = max(means, key=lambda arm: means[arm])
-    if min(means.values()) == means[leader]:
-        return Sentence(f"{domain}: all arms have the same mean {metric} ({shown(means[leader])})", run_id, "open")
-    beaten = {row["reference"] for row in pairs if row["arm"] == leader and row["claim"] and row["difference"] > 0}
-    beaten |= {row["arm"] for row in pairs if row["reference"] == leader and row["claim"] and row["difference"] < 0}
-    close = [arm for arm in means if arm != leader and arm not in beaten]
-    scope = "" if min((row["seeds"] for row in pairs), default=1) > 1 else "; one training seed: of these runs only"
-    if not close:
-        text = f"{leader} comes first on {metric} ({shown(means[leader])}), told apart from each of the others{scope}"
-        return Sentence(f"{domain}: {text}", run_id, "claim")
-    behind = f"; it is above {', '.join(arm for arm in means if arm in beaten)}" if beaten else ""
-    text = (
-        f"no single winner on {metric}: {leader} has the highest mean ({shown(means[leader])}), but cannot be told from"
-    )
-    return Sentence(f"{domain}: {text} {', '.join(close)}{behind}{scope}", run_id, "open")
-
-
-def _headlines(compared: Sequence[Mapping[str, Any]], domain: str, k: int) -> list[Mapping[str, Any]]:
-    """Those on the metrics of the verdict, and of the pairs that phases 1 and 2 ask about where there are such."""
-    every = [row for row in compared if row["domain"] == domain]
-    asked = set(comparison_pairs(list(dict.fromkeys(name for row in every for name in (row["reference"], row["arm"])))))
-    rows = [row for row in every if (row["arm"], row["reference"]) in asked] or every
-    metrics = {row["metric"] for row in rows}
-    picked = [f"usq_{name}_at_{k}" for name in PICKERS if f"usq_{name}_at_{k}" in metrics][:1]
-    wanted = [*picked, f"pass_at_{k}"]
-    return [row for metric in wanted for row in rows if row["metric"] == metric]
-
-
-def _verdict_of_core(core: Source | None, reason: str) -> Section:
-    """Without phase 4: the differences of phase 1 that exclude 0, and how many do not."""
-    rows = read_json(core, "comparisons.json") if core is not None else None
-    if core is None or not rows:
-        return Section(missing=(f"no verdict: {reason}",))
-    clear = [row for row in rows if row["distinguishable"] and _at_most(row["p_holm"], 0.05)]
-    said = [Sentence(_difference(row), core.run_id, "claim") for row in clear]
-    rest = Sentence(f"{len(rows) - len(clear)} of {len(rows)} differences are not distinguishable from 0", core.run_id)
-    return Section(sentences=(*said, rest), missing=(f"no verdict on what users pick: {reason}",))
-
-
-def _difference(row: Mapping[str, Any]) -> str:
-    found = row["difference"]
-    numbers = f"{found['value']:+.3f}, 95 % interval {found['low']:+.3f} to {found['high']:+.3f}"
-    return f"{row['arm']} minus {row['reference']} on {row['metric']}: {numbers}, Holm-corrected p {row['p_holm']:.3g}"
 
 
 def curves_section(novel: Source | None, core: Source | None, reason: str) -> Section:
@@ -163,14 +69,37 @@ def _domain(novel: Source, domain: str, rows: Sequence[Mapping[str, Any]], found
         ),
     ]
     advice = [Sentence(f"{domain}, {arm}: {text}", novel.run_id) for arm, text in found["advice"].items()]
+    tables += _turned(novel, domain, found)
     return Section((*advice, *_changes(novel, domain, found)), (*tables, *_seeds(novel, domain, rows, k)))
 
 
 def _changes(novel: Source, domain: str, found: Mapping[str, Any]) -> Iterator[Sentence]:
-    if not found["rank_changes"] and len(found["advice"]) > 1:
-        yield Sentence(f"{domain}: every selector ranks the arms as pass@{found['shown']} does", novel.run_id)
-    for change in found["rank_changes"]:
-        yield Sentence(f"{domain}: {change['sentence']}", novel.run_id, "claim" if change["significant"] else "open")
+    """How often a selector turns the order of two arms around, and the cases that are more than noise."""
+    changes, k = found["rank_changes"], found["shown"]
+    if not changes and len(found["advice"]) > 1:
+        yield Sentence(f"{domain}: every selector ranks the arms as pass@{k} does", novel.run_id)
+    for selector in dict.fromkeys(change["selector"] for change in changes):
+        these = [change for change in changes if change["selector"] == selector]
+        clear = [change for change in these if change["significant"]]
+        text = f"{domain}: USQ@{k} by {selector} orders {len(these)} pairs of arms unlike pass@{k}"
+        yield Sentence(f"{text}; {len(clear)} of them beyond noise in both", novel.run_id, "claim" if clear else "open")
+
+
+def _turned(novel: Source, domain: str, found: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Every pair of arms whose order a selector turns around; no table where there is none."""
+    rows = tuple(
+        (
+            Cell(change["selector"]),
+            Cell(f"{change['arm']} − {change['other']}"),
+            Cell(f"{change['pass_difference']:+.3f}", novel.run_id),
+            Cell(f"{change['usq_difference']:+.3f}", novel.run_id),
+            Cell("both beyond noise" if change["significant"] else "may be chance"),
+        )
+        for change in found["rank_changes"]
+    )
+    head = ("selector", "pair", f"pass@{found['shown']}", f"USQ@{found['shown']}", "")
+    table = Table(f"{domain}: where the order of arms turns around", head, rows, novel.run_id, folded=True)
+    return (table,) if rows else ()
 
 
 def _seeds(novel: Source, domain: str, rows: Sequence[Mapping[str, Any]], k: int) -> list[Table]:
@@ -229,7 +158,3 @@ def _bought(k: int) -> tuple[str, str]:
 
 def _is_at(metric: str, k: int) -> bool:
     return metric.endswith(f"_at_{k}")
-
-
-def _at_most(value: float | None, level: float) -> bool:
-    return value is not None and value <= level

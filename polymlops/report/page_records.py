@@ -40,11 +40,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image as a data URI, with the words for those who do not see it."""
+    """An image as a data URI, with the words for those who do not see it; a `broad` one has panels side by side."""
 
     title: str
     uri: str
     run_id: str = ""
+    broad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from polymlops.report.page_samples import first_seeds
 from polymlops.tracking.roadmap_parts import Roadmap
 
 Fetch = Callable[[Reference], Path]
+OVER = "cross_domain/over_"
 CORE, DEPTH, OTHERS, NOVEL = "core-results", "theoretical-depth", "generalization", "novel-metrics"
 NOT_YET = {
     CORE: "phase 1 has not finished in this run",
@@ -44,8 +45,8 @@ def page_sources(roadmap: Roadmap, fetch: Fetch) -> PageSources:
     novel = reader.group(
         "novel", NOVEL, {label: label.removeprefix("novel/") for label in reader.labels(NOVEL, "novel/")}
     )
-    reports = [label for label in reader.labels(OTHERS) if label.endswith("/report")]
-    domains = reader.group("domains", OTHERS, {label: label.removesuffix("/report") for label in reports})
+    reports = {label: _spoken(label) for label in reader.labels(OTHERS) if label.endswith("/report") or OVER in label}
+    domains = reader.group("domains", OTHERS, reports)
     samples, scores = (reader.by_label(kind) for kind in ("samples/", "scores/"))
     return PageSources(
         title=f"{roadmap.name}: what users are shown, and what they get",
@@ -58,6 +59,12 @@ def page_sources(roadmap: Roadmap, fetch: Fetch) -> PageSources:
         config=roadmap.config,
         absent=reader.absent,
     )
+
+
+def _spoken(label: str) -> str:
+    """`code` of code/report, `gains over few_shot, all domains` of cross_domain/over_few_shot."""
+    base = label.partition(OVER)[2]
+    return f"gains over {base}, all domains" if base else label.removesuffix("/report")
 
 
 @dataclass(frozen=True, slots=True)

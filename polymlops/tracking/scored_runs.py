@@ -19,6 +19,7 @@ from polymlops.tracking.roadmap_parts import find_run, listed_phases
 from polymlops.tracking.tables import ARM, ROLE
 
 EXPERIMENT, STAGE_NAME = "scored-candidates", "score_candidates"
+HOME = "scores/"  # of social replies; other domains' labels begin with their name, and their prompts differ
 UNKNOWN = "neither a file nor a run of this tracking store; name its store with --set tracking.uri=URI"
 ALLOWED = re.compile(r"[^\w./ :-]")
 
@@ -73,6 +74,8 @@ def log_scores(client: MlflowClient, experiment_id: str, scored: ScoredCandidate
 def fetch_scores(client: MlflowClient, run_id: str, cache: Path) -> RunScores:
     """Bring the scores of a run here: one that scored candidates, a roadmap's with all its arms, or one arm of either.
 
+    A roadmap's are those of its social replies, each as the latest phase has it; without any, those of all domains.
+
     Raises:
         InputError: there is no such run, or it holds no scores.
         ArtifactError: the scores are missing or damaged.
@@ -93,7 +96,8 @@ def _score_refs(client: MlflowClient, run: Run) -> list[ScoresRef]:
     named: dict[str, Any] = {}
     for listing in listed_phases(client, run.info.run_id).values():
         named |= listing  # a later phase's scores of an arm say more
-    found = [ref for ref in named.values() if isinstance(ref, ScoresRef)]
+    scores = {label: ref for label, ref in named.items() if isinstance(ref, ScoresRef)}
+    found = [ref for label, ref in scores.items() if label.startswith(HOME)] or list(scores.values())
     if not found:
         raise InputError(f"run {run.info.run_id} holds no scores: give a roadmap's run or one that scored candidates")
     return found

@@ -83,6 +83,6 @@ def test_too_few_flips_for_the_family_and_saturation_are_said():
     few = statistics_notes([Arm(), Arm()], [difference("pass_at_1", 0.1, family=60)], 400)
     assert few == ["60 tests and 400 sign flips: no corrected p can be below 0.05; draw 1200"]
     assert statistics_notes([Arm(), Arm()], [difference("pass_at_1", 0.0, saturated=True)], 400) == [
-        "saturated, so that arms cannot be told apart by it: pass_at_1"
+        "pass_at_1 is saturated in b and a: it cannot tell these apart"
     ]
     assert statistics_notes([Arm()], [], 400) == ["one arm: there is nothing to compare it with"]

@@ -90,7 +90,7 @@ def test_nothing_is_loaded_from_elsewhere(sources):
     tags = Page(html).tags
     loaded = [attrs[name] for tag, attrs in tags for name in ("src", "srcset", "data") if name in attrs]
     loaded += [attrs["href"] for tag, attrs in tags if tag == "link"]
-    assert len(loaded) > 10
+    assert len(loaded) >= 7
     assert all(address.startswith("data:") for address in loaded)
     assert "url(" not in html
     assert "@import" not in html

@@ -71,7 +71,7 @@ def test_the_page_is_whole_and_asks_for_nothing(browser, path, width):
     facts, console, asked = opened(browser, path, width)
     assert facts["overflow"] <= 0
     assert facts["outside"] == []
-    assert len(facts["images"]) >= 10
+    assert len(facts["images"]) >= 6
     assert all(facts["images"])
     assert console == []
     assert path.as_uri() in asked

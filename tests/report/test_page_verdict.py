@@ -12,7 +12,7 @@ from polymlops.config.novel import NovelSpec
 from polymlops.report.novel import write_novel_metrics
 from polymlops.report.page_content import PageSources, gather
 from polymlops.report.page_files import Source
-from polymlops.report.page_findings import leader_sentence
+from polymlops.report.page_verdict import leader_sentence
 
 METRIC = "usq_reward_at_10"
 
