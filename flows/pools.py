@@ -18,7 +18,9 @@ from prefect.exceptions import ObjectNotFound
 from flows.stage_requests import StageRequest, dump_arguments
 from polymlops.config.hashing import content_hash
 from polymlops.errors import StageError, UsageError, WorkerLostError
+from polymlops.tracking import ledger
 from polymlops.tracking.stages import Outcome, R, RunContext, Stage
+from polymlops.tracking.store import open_store
 from tasks.analysis import analyse_adapters, analyse_mechanism, check_theory
 from tasks.arms import sample_arm, score_samples, train_adapter
 from tasks.coding import make_zero_adapter, sample_programs, score_programs, train_on_programs, write_code_results
@@ -102,7 +104,11 @@ class PoolRunner:
             logger.info("%s: cached", stage.title)
             return found
         request = self._request(stage)
-        run = _completed(request, _dispatch(request))
+        try:
+            run = _completed(request, _dispatch(request))
+        except WorkerLostError as error:
+            ledger.close_lost(open_store(self.context.tracking_uri), request.key, str(error))
+            raise
         made = self.context.find(stage)
         if made is None:
             raise StageError(f"flow run {run.id} completed {stage.title}, but the ledger does not have it")

@@ -16,6 +16,7 @@ import io
 import textwrap
 import tokenize
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -35,6 +36,7 @@ NUMERIC_PACKAGES = {
     "transformers": "transformers",
     "trl": "trl",
 }
+PARSE_ATTEMPTS = 50  # a collision takes milliseconds; drop with Python 3.11
 OUTSIDE = ("config", "errors", "tracking")
 
 
@@ -124,7 +126,7 @@ def _imports_of(path: Path, module: str) -> set[str]:
 def _imports(text: str, module: str) -> set[str]:
     """Dotted names that may be modules: `from a import b` gives a and a.b."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -132,6 +134,14 @@ def _imports(text: str, module: str) -> set[str]:
             source = ".".join(part for part in (base, node.module) if part)
             names |= {source} | {f"{source}.{alias.name}" for alias in node.names}
     return names
+
+
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree; CPython 3.11 counts the depth of all threads that parse together, and says SystemError."""
+    for _ in range(PARSE_ATTEMPTS - 1):
+        with suppress(SystemError):
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 def _present(path: Path | None) -> Path:
@@ -165,6 +175,6 @@ def _essence(text: str) -> str:
 
 def _docstrings(text: str) -> list[tuple[int, int]]:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    owners = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    owners = [node for node in ast.walk(_parsed(text)) if isinstance(node, kinds)]
     first = [node.body[0] for node in owners if ast.get_docstring(node, clean=False)]
     return [(node.lineno, node.end_lineno or node.lineno) for node in first]

@@ -60,6 +60,13 @@ def supersede(client: MlflowClient, key: str, by: str) -> None:
                 client.set_terminated(run.info.run_id, "KILLED")
 
 
+def close_lost(client: MlflowClient, key: str, reason: str) -> None:
+    """End the runs of a key whose process is known to be gone."""
+    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'RUNNING'"):
+        set_tags(client, run.info.run_id, {"error": reason})
+        end_run(client, run.info.run_id, "KILLED")
+
+
 def invalidate(client: MlflowClient, run_id: str, reason: str) -> None:
     """Mark a run as unusable; the ledger passes over it from now on."""
     with tracked_errors(f"mark run {run_id} invalid"):

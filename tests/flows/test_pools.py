@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -29,6 +32,7 @@ class Site:
     folder: Path
     prefect: str
     mlflow: str
+    workers: dict[str, Started] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,9 +47,14 @@ class Site:
 
     def run(self, *settings: str) -> tuple[int, Started]:
         """Run phase 1 from a folder of its own."""
+        started = self.start(*settings)
+        return started.wait(), started
+
+    def start(self, *settings: str) -> Started:
+        """Start such a run."""
         values = (*CONFIG, f"tracking.uri={self.mlflow}", f"output_dir={self.folder / 'client'}", *settings)
         options = [option for value in values for option in ("--set", value)]
-        return self.polymlops("run", PROFILE, "--phase", "1", *options)
+        return self.shell.polymlops("run", PROFILE, "--phase", "1", *options, **self.environment)
 
     def worker(self, pool: str) -> Started:
         """Start a worker with a working directory and caches of its own."""
@@ -60,6 +69,13 @@ class Site:
     def cached(self, pool: str) -> set[str]:
         """Digests in a worker's cache."""
         return {path.name for path in self.place(pool).glob("polymlops-runs/cache/*")}
+
+    @staticmethod
+    def end(worker: Started) -> None:
+        """SIGKILL for a worker and all that it started."""
+        for pid in _tree(worker.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        worker.wait()
 
     def stage_runs(self) -> list[dict[str, str]]:
         """Every flow run of a stage."""
@@ -94,6 +110,8 @@ def site(tmp_path_factory):
         prefect.wait_for(lambda: answers(f"{made.prefect}/api/health"))
         mlflow.wait_for(lambda: answers(f"{made.mlflow}/health"))
         yield made
+        for worker in made.workers.values():
+            made.end(worker)  # started in the background, it may have been told to ignore what ends it
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +126,7 @@ def deployed(site):
 def pooled(deployed):
     """The site after a run whose stages went to two workers."""
     site, _ = deployed
-    site.worker("gpu"), site.worker("cpu")
+    site.workers["gpu"], site.workers["cpu"] = site.worker("gpu"), site.worker("cpu")
     code, done = site.run()
     assert code == 0, done.err
     return site
@@ -209,3 +227,28 @@ def test_failed_stage_is_named_with_its_reason_and_tried_once(pooled):
     assert len(failed) == 1
     (told,) = [tag["value"] for tag in failed[0]["data"]["tags"] if tag["key"] == "error"]
     assert told.startswith("TrainingError: baseline: nothing to train")
+
+
+def _tree(pid):
+    """A process and all below it, by pid."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False).stdout.split()
+    return [pid, *(below for child in found for below in _tree(int(child)))]
+
+
+def test_worker_that_is_killed_is_noticed_and_its_stage_done_by_another(pooled):
+    """SIGKILL of the worker and of the flow run that it had: the run is marked, its slot freed, its MLflow run closed."""
+    title = "train_adapter baseline/7"
+    roadmap = pooled.start("seeds=[7]", "sft.epochs=4")
+    roadmap.wait_for(lambda: pooled.mlflow_runs(f"attributes.status = 'RUNNING' and tags.mlflow.runName = '{title}'"))
+    pooled.end(pooled.workers["gpu"])
+    pooled.workers["gpu"] = pooled.worker("gpu")
+    assert roadmap.wait(1200) == 0, roadmap.err
+    states = [run["state_type"] for run in pooled.stage_runs() if run["name"] == title]
+    assert sorted(states) == ["COMPLETED", "CRASHED"]
+    runs = pooled.mlflow_runs(f"tags.mlflow.runName = '{title}'")
+    assert sorted(run["info"]["status"] for run in runs) == ["FINISHED", "KILLED"]
+    assert pooled.mlflow_runs("attributes.status = 'RUNNING'") == []
+    limit = httpx.get(f"{pooled.prefect}/api/v2/concurrency_limits/gpu", timeout=60).json()
+    assert limit["active_slots"] == 0
+    healthy = {run["state_type"] for run in pooled.stage_runs() if run["name"] != title}
+    assert "CRASHED" not in healthy

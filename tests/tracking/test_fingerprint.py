@@ -1,5 +1,6 @@
 """A fingerprint changes with the source that is reached, and with nothing else."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,18 @@ def test_function_and_folder_are_read_from_disk(tmp_path):
     one = folder_fingerprint(tmp_path)
     (tmp_path / "b.py").write_text("from polymlops.metrics import pass_at_k\n")
     assert folder_fingerprint(tmp_path) != one
+
+
+def test_parser_that_collides_with_another_thread_is_asked_again(monkeypatch, tmp_path):
+    """CPython 3.11: `AST constructor recursion depth mismatch` where two threads parse; seen in a worker."""
+    (tmp_path / "a.py").write_text("from polymlops.metrics import pareto\n")
+    wanted, parse, failures = folder_fingerprint(tmp_path), ast.parse, iter([True, True, False])
+
+    def collides(text):
+        if next(failures, False):
+            raise SystemError("AST constructor recursion depth mismatch (before=69, after=94)")
+        return parse(text)
+
+    monkeypatch.setattr("polymlops.tracking.fingerprint.ast.parse", collides)
+    assert folder_fingerprint(tmp_path) == wanted
+    assert next(failures, None) is None
