@@ -236,7 +236,7 @@ def _tree(pid):
 
 
 def test_worker_that_is_killed_is_noticed_and_its_stage_done_by_another(pooled):
-    """SIGKILL of the worker and of the flow run that it had: the run is marked, its slot freed, its MLflow run closed."""
+    """SIGKILL of the worker and of its flow run: the run is marked, its slot freed, its MLflow run closed."""
     title = "train_adapter baseline/7"
     roadmap = pooled.start("seeds=[7]", "sft.epochs=4")
     roadmap.wait_for(lambda: pooled.mlflow_runs(f"attributes.status = 'RUNNING' and tags.mlflow.runName = '{title}'"))

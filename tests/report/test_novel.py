@@ -12,7 +12,7 @@ from polymlops.errors import ArtifactError, InputError, MetricError
 from polymlops.evaluation.selector_people import noisy_human_usq
 from polymlops.metrics.pass_at_k import max_at_k, pass_at_k
 from polymlops.metrics.user_selection import usq_at_k
-from polymlops.report.novel import write_novel_metrics
+from polymlops.report.novel import DRAWN, write_novel_metrics
 
 CHANCES = {"few_shot/0": 0.3, "baseline/42": 0.45, "baseline/123": 0.45, "polychromic/42": 0.6, "polychromic/123": 0.6}
 ARMS = ("few_shot", "baseline", "polychromic")
@@ -121,8 +121,13 @@ def test_findings_say_how_many_to_show_and_what_may_be_claimed(results):
 
 def test_figures_and_latex_are_there(results):
     folder, _, _ = results
-    for selector in SELECTORS:
+    drawn = {name for name in SELECTORS if f"usq_{name}_at_k" in DRAWN}
+    for selector in drawn:
         assert (folder / f"social_usq_{selector}_at_k.png").stat().st_size > 1000
+    assert drawn < set(SELECTORS)
+    assert {path.name for path in folder.glob("social_usq_*_at_k.png")} == {
+        f"social_usq_{name}_at_k.png" for name in drawn
+    }
     assert (folder / "social_pass_at_k.pdf").is_file()
     table = (folder / "social_usq.tex").read_text()
     assert r"\toprule" in table
