@@ -91,7 +91,8 @@ def registered_name(profile: str, start: str) -> str:
             f"profile {profile!r} and start {start!r} cannot name a registered model: "
             f"a profile is 1 to 64 of a-z, 0-9, '.', '_' and '-'; a start is one of {', '.join(STARTS)}"
         )
-    return f"polymlops-{profile}-grpo-{start}"
+    # MLflow allows no point in the name of a model.
+    return f"polymlops-{profile.replace('.', '_')}-grpo-{start}"
 
 
 def register_adapter(context: RunContext, candidate: RegistryCandidate) -> RegisteredVersion:

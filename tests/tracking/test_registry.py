@@ -16,7 +16,7 @@ from registry_parts import aliases, make_adapter, make_candidate, stored, versio
 from polymlops.errors import ArtifactError, InputError
 from polymlops.models.loading import load_base
 from polymlops.refs import RewardRef
-from polymlops.tracking.registry import register_adapter
+from polymlops.tracking.registry import register_adapter, registered_name
 from polymlops.tracking.store import local_folder
 
 NAME = "polymlops-smoke-grpo-baseline"
@@ -147,6 +147,10 @@ def test_folders_that_are_something_else_are_refused(book, candidate):
     with pytest.raises(ArtifactError, match="expected 000000000000"):
         register_adapter(book.context, replace(candidate, adapter=missing))
     assert nothing_registered(book)
+
+
+def test_a_point_in_a_profile_is_none_in_the_name():
+    assert registered_name("qwen3-0.6b", "baseline") == "polymlops-qwen3-0_6b-grpo-baseline"
 
 
 @pytest.mark.parametrize("profile", ["a/b", "a:b", "", " ", "Ä", "a@b", "x" * 200, "a\nb", "x\n"])
