@@ -103,7 +103,7 @@ def test_ragged_records_are_faults_and_the_next_is_read(tmp_path):
     assert [row.place for row in rows] == [2, 3, 4, 6, 7]
 
 
-@pytest.mark.parametrize("inside", [b"x" * 1000, b"x" * 999 + b"\n", b"1,2\n" * 250])
+@pytest.mark.parametrize("inside", [b"x" * 1000, b"x" * 999 + b"\n", b"1," + b"2" * 997 + b"\n"])
 def test_a_huge_cell_costs_its_own_row_and_no_memory(tmp_path, inside):
     cell = inside * 50_000
     path = tmp_path / "a.csv"
