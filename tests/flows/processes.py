@@ -97,8 +97,8 @@ class Shell:
         return started.wait(), started
 
     def close(self) -> None:
-        """End what still runs."""
-        for started in self.started:
+        """End what still runs, servers after what talks to them."""
+        for started in reversed(self.started):
             if started.process.poll() is None:
                 started.kill(signal.SIGTERM)
 

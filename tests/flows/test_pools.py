@@ -18,7 +18,8 @@ from processes import PROFILE, Shell, Started
 from flows.children import LOOPBACK, answers, free_port
 from flows.environment import QUIET
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+RUN_TIMEOUT_S = 1700  # minutes of start-up for each stage, where other work shares the cores
 CONFIG = ("name=pools", "arms=[baseline]", "execution.mode=pools")
 GPU = {"build_base_model", "train_adapter baseline/42", "sample_arm baseline/42"}
 CPU = {"prepare_dataset", "score_samples baseline/42", "write_core_results"}
@@ -48,7 +49,7 @@ class Site:
     def run(self, *settings: str) -> tuple[int, Started]:
         """Run phase 1 from a folder of its own."""
         started = self.start(*settings)
-        return started.wait(), started
+        return started.wait(RUN_TIMEOUT_S), started
 
     def start(self, *settings: str) -> Started:
         """Start such a run."""
@@ -242,7 +243,7 @@ def test_worker_that_is_killed_is_noticed_and_its_stage_done_by_another(pooled):
     roadmap.wait_for(lambda: pooled.mlflow_runs(f"attributes.status = 'RUNNING' and tags.mlflow.runName = '{title}'"))
     pooled.end(pooled.workers["gpu"])
     pooled.workers["gpu"] = pooled.worker("gpu")
-    assert roadmap.wait(1200) == 0, roadmap.err
+    assert roadmap.wait(RUN_TIMEOUT_S) == 0, roadmap.err
     states = [run["state_type"] for run in pooled.stage_runs() if run["name"] == title]
     assert sorted(states) == ["COMPLETED", "CRASHED"]
     runs = pooled.mlflow_runs(f"tags.mlflow.runName = '{title}'")
