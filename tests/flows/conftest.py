@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from processes import PROFILE, Shell, SmokeRun
@@ -25,3 +27,9 @@ def smoke(tmp_path_factory) -> SmokeRun:
         code, done = shell.run("run", PROFILE, "--json", "--set", f"output_dir={folder / 'out'}")
         assert code == 0, done.err
         return SmokeRun(folder / "out", done.out, time.monotonic() - begin)
+
+
+@pytest.fixture
+def after_smoke(smoke, tmp_path) -> Path:
+    """Output folder after that run, with a ledger of its own: what a test adds, no other test sees."""
+    return Path(shutil.copytree(smoke.output_dir, tmp_path / "after-smoke"))
