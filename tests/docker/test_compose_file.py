@@ -130,3 +130,13 @@ def test_hadolint_finds_nothing(path):
     command = ["hadolint", f"--config={DOCKER.parent / '.hadolint.yaml'}", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_a_worker_keeps_lies_on_its_volume(path):
+    [folder] = re.findall(r"^ENV POLYMLOPS_WORKDIR=(\S+)$", path.read_text(), re.MULTILINE)
+    service = SERVICES[f"worker-{path.suffix.removeprefix('.')}"]
+    assert [volume.split(":")[1] for volume in service["volumes"]] == [folder]
+    for template in (DOCKER.parent / "deployments" / "job_templates").glob("*.json"):
+        mounts = re.findall(r'"(?:mountPath": "|polymlops-work:)([^"]+)"', template.read_text())
+        assert mounts == [folder], template.name
