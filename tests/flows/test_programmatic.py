@@ -1,19 +1,20 @@
-"""`run_roadmap` from Python: in a plain script, where an event loop runs already (a notebook's cell), in async code."""
+"""`run_roadmap` from Python: in a plain script, in a notebook's cell (an event loop runs there), in async code."""
 
 import json
 import sys
 
+import nbformat
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 START = """
-import asyncio, json, sys
+import asyncio, json
 
 from flows import run_roadmap
 from polymlops.config.profiles import load_config
 
-config = load_config("smoke", ["output_dir=" + sys.argv[1], "evaluation.resamples=" + sys.argv[2]])
+config = load_config("smoke", ["output_dir={folder}", "evaluation.resamples={resamples}"])
 
 
 def told(results):
@@ -23,10 +24,8 @@ PLAIN = """
 answer = told(run_roadmap(config))
 """
 CELL = """
-async def cell():  # what a notebook does with a cell: synchronous code, in a thread whose event loop runs
-    return told(run_roadmap(config))
-
-answer = asyncio.run(cell())
+assert asyncio.get_running_loop().is_running()
+answer = told(run_roadmap(config))
 """
 ASYNC = """
 async def program():
@@ -41,17 +40,36 @@ answer = asyncio.run(program())
 END = """
 print(json.dumps(answer))
 """
-WAYS = {"plain": (PLAIN, "301"), "cell": (CELL, "302"), "async": (ASYNC, "303")}
+
+
+def in_script(code, shell, tmp_path):
+    """Stdout of a script."""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    started = shell.start(sys.executable, str(script))
+    assert started.wait() == 0, started.err
+    return started.out
+
+
+def in_notebook(code, shell, tmp_path):
+    """Stdout of a notebook's cell, by a kernel of Jupyter's."""
+    path = tmp_path / "notebook.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), path)
+    command = (sys.executable, "-m", "jupyter", "execute", str(path), "--inplace", "--kernel_name=python3")
+    started = shell.start(*command)
+    assert started.wait() == 0, started.err
+    (cell,) = nbformat.read(path, as_version=4).cells
+    return "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+
+
+WAYS = {"plain": (in_script, PLAIN, 301), "cell": (in_notebook, CELL, 302), "async": (in_script, ASYNC, 303)}
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_roadmap_runs_from_python(way, shell, after_smoke, tmp_path):
     """On the finished smoke run, with another number of resamples: its reports are made again, here."""
-    body, resamples = WAYS[way]
-    script = tmp_path / "script.py"
-    script.write_text(START + body + END)
-    started = shell.start(sys.executable, str(script), str(after_smoke), resamples)
-    assert started.wait() == 0, started.err
-    answer = json.loads(started.out.splitlines()[-1])
+    told_by, body, resamples = WAYS[way]
+    start = START.replace("{folder}", str(after_smoke)).replace("{resamples}", str(resamples))
+    answer = json.loads(told_by(start + body + END, shell, tmp_path).splitlines()[-1])
     assert answer["phases"] == ["core", "depth", "generalization", "novel"]
     assert answer.get("ticks", 11) > 10
