@@ -5,7 +5,8 @@ Without PREFECT_API_URL in the environment, a Prefect API is started for the cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.results import (
@@ -35,12 +36,7 @@ def run_core_results(config: ExperimentConfig) -> CoreResults:
         UsageError: the config asks for what cannot be done.
         StageError: a stage failed; what was finished is kept, and the same call goes on from there.
     """
-    from flows.services import services
-
-    with services(config) as prefect:
-        from flows.core_results import core_results
-
-        return prefect.settled(core_results(config, return_state=True))
+    return _run(config, "core_results")
 
 
 def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
@@ -55,12 +51,7 @@ def run_theoretical_depth(config: ExperimentConfig) -> DepthResults:
 
     if not grpo_arms(config):
         raise ConfigError("arms: phase 2 needs baseline_grpo or polychromic_grpo among them")
-    from flows.services import services
-
-    with services(config) as prefect:
-        from flows.theoretical_depth import theoretical_depth
-
-        return prefect.settled(theoretical_depth(config, return_state=True))
+    return _run(config, "theoretical_depth")
 
 
 def run_reward_model(config: ExperimentConfig) -> RewardResults:
@@ -70,12 +61,7 @@ def run_reward_model(config: ExperimentConfig) -> RewardResults:
         UsageError: the config asks for what cannot be done.
         StageError: a stage failed; what was finished is kept, and the same call goes on from there.
     """
-    from flows.services import services
-
-    with services(config) as prefect:
-        from flows.reward_model import reward_model
-
-        return prefect.settled(reward_model(config, return_state=True))
+    return _run(config, "reward_model")
 
 
 def run_generalization(config: ExperimentConfig) -> GeneralizationResults:
@@ -85,12 +71,7 @@ def run_generalization(config: ExperimentConfig) -> GeneralizationResults:
         UsageError: the config asks for what cannot be done.
         StageError: a stage failed; what was finished is kept, and the same call goes on from there.
     """
-    from flows.services import services
-
-    with services(config) as prefect:
-        from flows.generalization import generalization
-
-        return prefect.settled(generalization(config, return_state=True))
+    return _run(config, "generalization")
 
 
 def run_novel_metrics(config: ExperimentConfig) -> NovelResults:
@@ -100,12 +81,7 @@ def run_novel_metrics(config: ExperimentConfig) -> NovelResults:
         UsageError: phases 1 to 3 left nothing that could be measured, or arms that cannot be compared.
         StageError: a stage failed; what was finished is kept, and the same call goes on from there.
     """
-    from flows.services import services
-
-    with services(config) as prefect:
-        from flows.novel_metrics import novel_metrics
-
-        return prefect.settled(novel_metrics(config, return_state=True))
+    return _run(config, "novel_metrics")
 
 
 def run_roadmap(config: ExperimentConfig) -> RoadmapResults:
@@ -115,9 +91,13 @@ def run_roadmap(config: ExperimentConfig) -> RoadmapResults:
         UsageError: the config asks for what cannot be done.
         StageError: a stage failed; what was finished is kept, and the same call goes on from there.
     """
+    return _run(config, "roadmap")
+
+
+def _run(config: ExperimentConfig, name: str) -> Any:
+    """What the flow of this name, in the module of this name, returns."""
     from flows.services import services
 
     with services(config) as prefect:
-        from flows.roadmap import roadmap
-
-        return prefect.settled(roadmap(config, return_state=True))
+        flow = getattr(import_module(f"flows.{name}"), name)
+        return prefect.settled(flow(config, return_state=True))
