@@ -23,14 +23,14 @@ class EmbeddedModelConfig(Section):
     kind: Literal["embedded"] = "embedded"
     vocabulary: int = Field(1024, ge=300, description="BPE tokens, special ones included")
     hidden: int = Field(128, ge=16, description="width of the residual stream; a multiple of heads")
-    layers: int = Field(4, ge=1)
+    layers: int = Field(4, ge=1, description="decoder blocks")
     heads: int = Field(4, ge=1, description="query heads; half as many key-value heads")
     context: int = Field(256, ge=64, description="tokens")
     documents: int = Field(12000, ge=100, description="documents of the pretraining corpus")
     steps: int = Field(300, ge=1, description="optimizer steps")
     batch: int = Field(16, ge=1, description="packed sequences a step")
-    learning_rate: float = Field(3e-3, gt=0)
-    seed: int = Field(0, ge=0)
+    learning_rate: float = Field(3e-3, gt=0, description="at its peak")
+    seed: int = Field(0, ge=0, description="of the weights, the corpus and its order")
     min_well_formed: float = Field(0.95, ge=0, le=1, description="least share of few-shot replies that must parse")
     program_pass_range: tuple[float, float] = Field(
         (0.1, 0.9), description="pass@1 on the tiny programs must lie within"
@@ -48,15 +48,15 @@ class FolderEncoderConfig(Section):
     """A sentence-transformers model in a folder."""
 
     kind: Literal["folder"] = "folder"
-    path: Path
+    path: Path = Field(description="the folder, as sentence-transformers saves it")
 
 
 class HubEncoderConfig(Section):
     """A sentence-transformers model on the Hub, at a commit."""
 
     kind: Literal["hub"] = "hub"
-    id: ModelId
-    revision: Revision
+    id: ModelId = Field(description="owner/name")
+    revision: Revision = Field(description="commit: a branch may move")
 
 
 EncoderConfig = Annotated[FittedEncoderConfig | FolderEncoderConfig | HubEncoderConfig, Field(discriminator="kind")]
@@ -74,7 +74,7 @@ class GivenModelSection(Section):
     separator: str = Field(
         "\n", max_length=16, description="between prompt and completion, where the tokenizer has no chat template"
     )
-    encoder: EncoderConfig = FittedEncoderConfig()
+    encoder: EncoderConfig = Field(FittedEncoderConfig(), description="whose cosines are distances of meaning")
 
     @model_validator(mode="after")
     def _quantized_on_a_gpu(self) -> GivenModelSection:

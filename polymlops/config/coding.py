@@ -30,7 +30,7 @@ class CodeScoring(Section):
 class CodeConfig(Section):
     """The domain of programs that tests judge."""
 
-    suite: SuiteConfig = WorldSuiteConfig()
+    suite: SuiteConfig = Field(WorldSuiteConfig(), description="which problems, and how they are asked")
     sampling: SamplingConfig = SamplingConfig()
     scoring: CodeScoring = CodeScoring()
 

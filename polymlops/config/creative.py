@@ -55,7 +55,7 @@ class FilePromptsConfig(Section):
     """Anyone's prompts: JSON lines of prompt_id and prompt."""
 
     kind: Literal["file"] = "file"
-    path: InputPath
+    path: InputPath = Field(description="JSON lines of prompt_id, prompt")
 
 
 PromptSourceConfig = Annotated[
@@ -83,7 +83,7 @@ class CreativeScoring(Section):
 class CreativeConfig(Section):
     """The domain of creative writing."""
 
-    source: PromptSourceConfig = WorldPromptsConfig()
+    source: PromptSourceConfig = Field(WorldPromptsConfig(), description="which prompts")
     sampling: SamplingConfig = Field(
         SamplingConfig(max_new_tokens=128), description="`prompts` and `seed` choose among the source's prompts too"
     )

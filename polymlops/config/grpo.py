@@ -35,10 +35,10 @@ Selector = Literal["logprob", "length", "reward"]
 class ObjectiveConfig(Section):
     """What a set of k replies is worth, and how each reply is credited; the fields mean what they do in `grpo`."""
 
-    objective: Objective = "polychromic"
+    objective: Objective = Field("polychromic", description="value f(S) of a set of k replies")
     k: int = Field(2, ge=1, description="size of the sets; at most grpo.samples")
-    baseline: Baseline = "loo"
-    selector: Selector = "logprob"
+    baseline: Baseline = Field("loo", description="what an advantage is measured against")
+    selector: Selector = Field("logprob", description="picks from a set, in `selected` only")
 
 
 class GRPOConfig(Section):

@@ -98,7 +98,7 @@ class HubSource(InteractionSource):
     kind: Literal["hub"] = "hub"
     name: str = Field(min_length=1, description="owner/name, or a local folder")
     subset: str | None = Field(None, description="the Hub's `config`; none: the only one")
-    split: str = Field("train", min_length=1)
+    split: str = Field("train", min_length=1, description="of the dataset")
     revision: Revision | None = Field(None, description="commit; a local folder has none")
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 class Criterion(Section):
     """One quality of a text that gets a whole number from 1 to 10."""
 
-    name: CriterionName
+    name: CriterionName = Field(description="names the column of its scores")
     meaning: str = Field(min_length=1, description="one line for the judge: what 1 and 10 stand for")
 
 
@@ -49,7 +49,9 @@ class RubricConfig(Section):
     task: str = Field(
         "a short piece of creative writing for the given prompt", min_length=1, description="what the texts are"
     )
-    criteria: tuple[Criterion, ...] = Field(CREATIVE_CRITERIA, min_length=CRITERIA, max_length=CRITERIA)
+    criteria: tuple[Criterion, ...] = Field(
+        CREATIVE_CRITERIA, min_length=CRITERIA, max_length=CRITERIA, description="what is scored, each by itself"
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> RubricConfig:
@@ -161,7 +163,7 @@ class LocalJudgeConfig(Section):
         "written", description="the JSON that it writes, or the most likely number (or letter) at each place of it"
     )
     max_output_tokens: int = Field(256, ge=16, description="most tokens of a written answer")
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
 
     @property
     def identity(self) -> str:
@@ -201,7 +203,7 @@ JudgeBackendConfig = Annotated[EndpointJudgeConfig | LocalJudgeConfig | TruthJud
 class JudgeConfig(Section):
     """A judge: who answers, and by which rubric."""
 
-    backend: JudgeBackendConfig = TruthJudgeConfig()
+    backend: JudgeBackendConfig = Field(TruthJudgeConfig(), description="who answers")
     rubric: RubricConfig = CREATIVE
 
 

@@ -21,7 +21,7 @@ class CrossEncoderConfig(Section):
 
     epochs: float = Field(2, gt=0, description="passes over the training rows")
     batch: int = Field(32, ge=1, description="pairs an optimizer step")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate; cosine afterwards")
     max_tokens: int = Field(256, ge=16, description="post and reply together; the reply is cut there")
 
@@ -49,7 +49,7 @@ class RewardModelConfig(Section):
     validate_: bool = Field(
         True, alias="validate", description="fail where length, author mean or TF-IDF ridge are not clearly beaten"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of rows, folds and resamples")
 
     @model_validator(mode="after")
     def _sensible(self) -> RewardModelConfig:
@@ -96,7 +96,7 @@ class RewardPart(Section):
     """One reward of a composite."""
 
     weight: Weight = Field(description="share of the composite")
-    reward: LearnedRewardConfig | HeuristicRewardConfig = Field(discriminator="kind")
+    reward: LearnedRewardConfig | HeuristicRewardConfig = Field(discriminator="kind", description="which reward")
 
 
 class CompositeRewardConfig(Section):

@@ -11,15 +11,17 @@ class SamplingConfig(Section):
     """Decoding of the sample sets; the same for every arm."""
 
     n: int = Field(10, ge=1, description="candidates a prompt")
-    temperature: float = Field(0.7, gt=0)
-    top_p: float = Field(0.9, gt=0, le=1)
-    top_k: int = Field(0, ge=0, description="0 is off")
-    max_new_tokens: int = Field(64, ge=1)
+    temperature: float = Field(0.7, gt=0, description="divides the logits")
+    top_p: float = Field(
+        0.9, gt=0, le=1, description="least mass of the likeliest tokens that are drawn from; 1 is off"
+    )
+    top_k: int = Field(0, ge=0, description="likeliest tokens that are drawn from; 0 is off")
+    max_new_tokens: int = Field(64, ge=1, description="tokens of a candidate, its end included; a longer one is cut")
     prompts: int = Field(100, ge=1, description="prompts of the test split, at most")
     shard_prompts: int = Field(25, ge=1, description="prompts a shard; a killed run goes on at the first missing shard")
     batch: int = Field(256, ge=1, description="sequences decoded together")
     few_shot: int = Field(3, ge=1, description="examples in the few-shot prompt")
-    seed: int = Field(1234, ge=0)
+    seed: int = Field(1234, ge=0, description="of the choice of prompts, and of every draw, with the prompt's id")
 
 
 class DynamicsSpec(Section):

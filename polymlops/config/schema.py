@@ -52,11 +52,11 @@ class WorldSource(Section):
 class SplitConfig(Section):
     """Share of posts in each split; whole groups of posts and authors move together."""
 
-    train_sft: Fraction = 0.40
-    train_grpo: Fraction = 0.15
-    reward: Fraction = 0.20
-    validation: Fraction = 0.10
-    test: Fraction = 0.15
+    train_sft: Fraction = Field(0.40, description="replies that adapters are fine-tuned on")
+    train_grpo: Fraction = Field(0.15, description="posts that GRPO answers")
+    reward: Fraction = Field(0.20, description="replies that the reward model learns from")
+    validation: Fraction = Field(0.10, description="posts of the dynamics and of what is chosen while training")
+    test: Fraction = Field(0.15, description="posts of the sample sets; nothing is trained or chosen on them")
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitConfig:
@@ -69,7 +69,9 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """Where interactions come from, how they are cleaned, and how they are split."""
 
-    source: Annotated[WorldSource | StoriesSource | FileSource | HubSource, Field(discriminator="kind")] = WorldSource()
+    source: Annotated[WorldSource | StoriesSource | FileSource | HubSource, Field(discriminator="kind")] = Field(
+        WorldSource(), description="where posts, replies and likes come from"
+    )
     min_characters: int = Field(10, ge=0, description="shorter replies are dropped")
     max_characters: int = Field(280, ge=1, description="longer replies are dropped")
     near_duplicate_similarity: float = Field(
@@ -105,17 +107,17 @@ class LoraConfig(Section):
 
     r: int = Field(16, ge=1, description="rank")
     alpha: int = Field(16, ge=1, description="Delta W is scaled by alpha / r")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    target_modules: tuple[str, ...] = ALL_LINEAR
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of the adapter's inputs that training zeroes")
+    target_modules: tuple[str, ...] = Field(ALL_LINEAR, description="linear layers that get an adapter, by their name")
 
 
 class SFTConfig(Section):
     """Supervised fine-tuning on the reply; shared by the baseline and polychromic arms."""
 
-    epochs: float = Field(2, gt=0)
+    epochs: float = Field(2, gt=0, description="passes over the training replies")
     batch: int = Field(16, ge=1, description="replies an optimizer step, micro-batches together")
     micro_batch: int = Field(16, ge=1, description="replies a forward pass; divides batch")
-    learning_rate: float = Field(2e-4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0, description="of AdamW, at its peak")
     warmup: float = Field(
         0.03, ge=0, lt=1, description="share of the steps with a rising learning rate; cosine afterwards"
     )
@@ -174,10 +176,12 @@ class ExperimentConfig(Section):
         (42,), min_length=1, description="training seeds of every arm"
     )
     arms: tuple[Arm, ...] = Field(
-        ("zero_shot", "few_shot", "baseline", "polychromic", "baseline_grpo", "polychromic_grpo"), min_length=1
+        ("zero_shot", "few_shot", "baseline", "polychromic", "baseline_grpo", "polychromic_grpo"),
+        min_length=1,
+        description="what is compared; an arm of GRPO needs the one that it starts from",
     )
     data: DataConfig = DataConfig()
-    base_model: BaseModelConfig = EmbeddedModelConfig()
+    base_model: BaseModelConfig = Field(EmbeddedModelConfig(), description="what adapters are trained on")
     lora: LoraConfig = LoraConfig()
     sft: SFTConfig = SFTConfig()
     polychromic: PolychromicConfig = PolychromicConfig()

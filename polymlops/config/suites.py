@@ -34,7 +34,7 @@ class WorldSuiteConfig(SuiteSection):
     """The embedded world's tiny programs: offline, no files; splits differ in the parameters of every family."""
 
     kind: Literal["world"] = "world"
-    format: PromptFormat = Field("turn", description="as the embedded model was taught; see SuiteSection")
+    format: PromptFormat = Field("turn", description="as for the other suites; the embedded model was taught `turn`")
     seed: int = Field(0, ge=0, description="seed of the order, the examples and the test arguments")
     split: WorldSplit = Field("test", description="parameters of no split are in another, whatever the seed")
     count: int | None = Field(None, ge=1, description="problems, the first of the seed's order; none for all")
