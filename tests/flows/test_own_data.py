@@ -1,14 +1,12 @@
 """The README's section on your own data: its commands, on a small file, print what they promise."""
 
 import json
-import re
-import shlex
 
 import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from processes import ROOT
+from readme import readme_commands, with_places
 
 from flows.cli import main
 from flows.own_data import OwnDataRequest, verdict_lines
@@ -47,11 +45,6 @@ def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def readme_commands():
-    section = re.search(r"^## Your data\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    return [shlex.split(line, comments=True)[1:] for line in section[1].splitlines()]
-
-
 @pytest.fixture
 def files(tmp_path):
     write(tmp_path / "replies.jsonl", talk())
@@ -65,10 +58,7 @@ def files(tmp_path):
 
 def test_the_readmes_commands_do_what_it_says(files, shell):
     places = {name: str(files / name) for name in ("replies.jsonl", "exports/")}
-    check, exports, reward, run = (
-        [re.sub("|".join(places), lambda match: places[match[0]], word) for word in command]
-        for command in readme_commands()
-    )
+    check, exports, reward, run = (with_places(command, places) for command in readme_commands("Your data"))
     code, done = shell.run(*check)
     assert (code, done.out.splitlines()[0]) == (0, "480 of 480 rows are usable"), done.err
     code, done = shell.run(*exports, "--json")
