@@ -46,6 +46,7 @@ def examine(config: ExperimentConfig) -> list[Check]:
         _memory(),
         check_threads(config.execution.threads),
         _store(config),
+        *_abandoned(config),
         *check_ports(),
     ]
 
@@ -127,6 +128,27 @@ def _store(config: ExperimentConfig) -> Check:
     except TrackingError as error:
         return Check("tracking store", "fail", str(error), "start the server, or unset tracking.uri")
     return Check("tracking store", "ok", f"{where}{'' if context.client else ' (made by the first run)'}")
+
+
+def _abandoned(config: ExperimentConfig) -> Iterator[Check]:
+    """Were runs left open by a process that was killed? They are closed."""
+    from polymlops.tracking.abandoned import close_abandoned
+    from polymlops.tracking.store import database_file, open_store, tracking_uri
+
+    uri = tracking_uri(config.tracking.uri, config.output_dir)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        return
+    try:
+        closed = close_abandoned(open_store(uri), config.output_dir.resolve())
+    except TrackingError:  # the check of the store tells it
+        return
+    found = ", ".join(f"{run.title} (run {run.run_id})" for run in closed)
+    yield (
+        Check("killed runs", "warn", f"closed: {found}", "run again: finished stages are kept")
+        if closed
+        else Check("killed runs", "ok", "none was left open")
+    )
 
 
 def check_ports() -> Iterator[Check]:

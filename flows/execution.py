@@ -10,8 +10,10 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from prefect import Task
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 
 import tasks
+from flows.abandoned import close_runs
 from flows.environment import on_this_machine
 from flows.pools import pool_runner
 from flows.run_names import alone
@@ -22,6 +24,7 @@ from polymlops.tracking.fingerprint import folder_fingerprint
 from polymlops.tracking.plans import PlanContext
 from polymlops.tracking.roadmaps import roadmap_run
 from polymlops.tracking.stages import RunContext
+from polymlops.tracking.store import tracking_uri
 from tasks.policy import StageRunner, result_of, retrying
 
 P = ParamSpec("P")
@@ -79,5 +82,9 @@ def tracked(config: ExperimentConfig, joined: RunContext | None) -> Iterator[Run
         return
     logging.getLogger("polymlops").setLevel(logging.INFO)  # Prefect sends what it is given to its API
     here = on_this_machine(config)
-    with alone(config.name), roadmap_run(here, folder_fingerprint(Path(tasks.__file__).parent)) as context:
-        yield context
+    source = folder_fingerprint(Path(tasks.__file__).parent)
+    flow_run_id = flow_run.get_id()
+    with alone(config.name):
+        close_runs(tracking_uri(here.tracking.uri, here.output_dir), here.output_dir)
+        with roadmap_run(here, source, flow_run_id) as context:
+            yield context

@@ -107,7 +107,8 @@ class PoolRunner:
         try:
             run = _completed(request, _dispatch(request))
         except WorkerLostError as error:
-            ledger.close_lost(open_store(self.context.tracking_uri), request.key, str(error))
+            client = open_store(self.context.tracking_uri)
+            ledger.close_lost(client, ledger.open_runs(client, request.key), str(error))
             raise
         made = self.context.find(stage)
         if made is None:

@@ -9,6 +9,7 @@ import logging
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.environment import working_folder
@@ -44,6 +45,7 @@ def _do(request: StageRequest) -> Reference:
         experiment_id=request.experiment_id,
         parent_run_id=request.parent_run_id,
         output_dir=output_dir,
+        flow_run_id=flow_run.get_id(),
     )
     return in_process(context, request.retries)(task, **arguments)
 

@@ -29,6 +29,10 @@ def serve(config: ExperimentConfig, prefect_port: int, mlflow_port: int) -> None
         StageError: a server did not start, or ended by itself.
     """
     prefect_port, mlflow_port = _usable("--prefect-port", prefect_port), _usable("--mlflow-port", mlflow_port)
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.abandoned import close_runs
+
     output_dir = config.output_dir.resolve()
     uri = tracking_uri(config.tracking.uri, output_dir)
     artifacts = artifact_folder(uri, output_dir)
@@ -41,6 +45,8 @@ def serve(config: ExperimentConfig, prefect_port: int, mlflow_port: int) -> None
             servers["MLflow"] = stack.enter_context(_mlflow(uri, output_dir, artifacts, mlflow_port))
             wait_until_answers(servers["MLflow"], f"{mlflow_url}/health", "the MLflow server", START_TIMEOUT_S)
         wait_until_answers(servers["Prefect"], f"{prefect_url}/api/health", "the Prefect server", START_TIMEOUT_S)
+        with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
+            close_runs(uri, output_dir)
         click.echo(f"Prefect {prefect_url}\nMLflow  {mlflow_url}")
         click.echo("Ctrl-C stops what was started.", err=True)
         _watch(servers)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from running import after_smoke, shell, smoke, stack, telltale  # noqa: F401  # fixtures
 
 os.environ |= {
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
@@ -16,6 +17,11 @@ from polymlops.tracking.artifacts import OUTPUT, check_stored
 from polymlops.tracking.store import tracked_errors
 
 STAGE, STAGE_KEY, DIGEST, INVALID, SUPERSEDED_BY = "stage", "stage_key", "digest", "invalid", "superseded_by"
+ROADMAP_KEY, ROLE, FLOW_RUN, CREATION = "roadmap_key", "role", "prefect.flow_run", "creation"
+ERROR, LOST = (
+    "error",
+    "lost",
+)  # why a run ended; that nobody was there to end it, so that its end is later than its work
 NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
@@ -53,18 +59,27 @@ def last_seconds(client: MlflowClient, experiment_id: str, tags: Mapping[str, st
 
 def supersede(client: MlflowClient, key: str, by: str) -> None:
     """End the runs of a key that a killed process left open."""
-    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'RUNNING'"):
+    for run in open_runs(client, key):
         if run.info.run_id != by:
-            with tracked_errors(f"end the abandoned run {run.info.run_id}"):
-                client.set_tag(run.info.run_id, SUPERSEDED_BY, by)
-                client.set_terminated(run.info.run_id, "KILLED")
+            give_way(client, run.info.run_id, by)
 
 
-def close_lost(client: MlflowClient, key: str, reason: str) -> None:
-    """End the runs of a key whose process is known to be gone."""
-    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'RUNNING'"):
-        set_tags(client, run.info.run_id, {"error": reason})
+def give_way(client: MlflowClient, run_id: str, to: str) -> None:
+    """End a run whose work another run has finished first."""
+    set_tags(client, run_id, {SUPERSEDED_BY: to})
+    end_run(client, run_id, "KILLED")
+
+
+def close_lost(client: MlflowClient, runs: Iterable[Run], reason: str) -> None:
+    """End runs whose process is known to be gone."""
+    for run in runs:
+        set_tags(client, run.info.run_id, {ERROR: reason, LOST: "true"})
         end_run(client, run.info.run_id, "KILLED")
+
+
+def open_runs(client: MlflowClient, key: str) -> list[Run]:
+    """The runs of a stage's key that nobody has ended."""
+    return search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'RUNNING'")
 
 
 def invalidate(client: MlflowClient, run_id: str, reason: str) -> None:
@@ -74,9 +89,16 @@ def invalidate(client: MlflowClient, run_id: str, reason: str) -> None:
 
 
 def begin_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
-    """Open a run with tags and flattened params; returns its id."""
+    """Open a run with tags and flattened params; returns its id.
+
+    Where a server dies once it has made a run, MLflow's client asks again and gets another: the first is deleted.
+    """
     with tracked_errors(f"begin the run {tags.get(RUN_NAME, '')}"):
-        run_id = str(client.create_run(experiment_id, tags=_fitting_tags(tags)).info.run_id)
+        token = uuid4().hex
+        run_id = str(client.create_run(experiment_id, tags=_fitting_tags({**tags, CREATION: token})).info.run_id)
+        for run in search(client, f"tags.{CREATION} = '{token}'", [experiment_id]):
+            if run.info.run_id != run_id:
+                client.delete_run(run.info.run_id)
         log_params(client, run_id, params)
         return run_id
 
@@ -89,10 +111,12 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> 
             client.log_batch(run_id, params=entries[start : start + MAX_PARAMS])
 
 
-def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    """Log final metrics under their stable names."""
-    now = int(time.time() * 1000)
-    entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+def log_metrics(
+    client: MlflowClient, run_id: str, metrics: Mapping[str, float], step: int = 0, at_ms: int | None = None
+) -> None:
+    """Log final metrics under their stable names; the store takes one value at one time (ms of the epoch) once."""
+    at_ms = int(time.time() * 1000) if at_ms is None else at_ms
+    entries = [Metric(name, float(value), at_ms, step) for name, value in metrics.items()]
     for start in range(0, len(entries), MAX_METRICS):
         with tracked_errors(f"log metrics of run {run_id}"):
             client.log_batch(run_id, metrics=entries[start : start + MAX_METRICS])

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 from polymlops.errors import InputError, TrackingError
 from polymlops.refs import AnyRef
 from polymlops.tracking import ledger
-from polymlops.tracking.roadmaps import ATTEMPTS, ROADMAP_KEY, STAGES
+from polymlops.tracking.ledger import ROADMAP_KEY
+from polymlops.tracking.roadmaps import ATTEMPTS, STAGES
 from polymlops.tracking.store import tracked_errors
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")

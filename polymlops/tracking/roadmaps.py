@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml
 from mlflow import MlflowClient
@@ -16,12 +17,21 @@ from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import TrackingError
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
+from polymlops.tracking.abandoned import held
 from polymlops.tracking.environment import hardware, package_versions, source_state
 from polymlops.tracking.params import flatten
 from polymlops.tracking.stages import RunContext, dataset_input
-from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracked_errors, tracking_uri
+from polymlops.tracking.store import (
+    artifact_folder,
+    is_locked,
+    locked,
+    open_experiment,
+    open_store,
+    tracked_errors,
+    tracking_uri,
+)
 
-ROADMAP_KEY, ATTEMPTS = "roadmap_key", "attempts"
+ATTEMPTS = "attempts"
 STAGES = "stages"  # folder of a roadmap's run: one listing a phase
 WITHOUT_RESULT = {"output_dir", "tracking", "execution"}
 logger = logging.getLogger(__name__)
@@ -34,12 +44,15 @@ def roadmap_key(config: ExperimentConfig, source: str) -> str:
 
 
 @contextmanager
-def roadmap_run(config: ExperimentConfig, source: str) -> Iterator[RunContext]:
+def roadmap_run(config: ExperimentConfig, source: str, flow_run_id: str | None = None) -> Iterator[RunContext]:
     """Hold the parent run open around the phases: FINISHED, or FAILED after an error, or KILLED after a stop.
+
+    A second one of the name in the same output folder waits for the first.
 
     Args:
         config: the whole experiment.
         source: fingerprint of everything that its stages use.
+        flow_run_id: Prefect's, of the flow that does the phases.
 
     Raises:
         TrackingError: the store cannot be reached.
@@ -48,26 +61,48 @@ def roadmap_run(config: ExperimentConfig, source: str) -> Iterator[RunContext]:
     output_dir = config.output_dir.resolve()
     uri = tracking_uri(config.tracking.uri, output_dir)
     client = open_store(uri)
-    experiment_id = open_experiment(client, config.name, artifact_folder(uri, output_dir))
-    run_id, attempt = _open_parent(client, experiment_id, config, source)
-    context = RunContext(tracking_uri=uri, experiment_id=experiment_id, parent_run_id=run_id, output_dir=output_dir)
-    try:
-        yield context
-        _log_cost(client, context, config.tracking.price_per_hour, time.monotonic() - started, attempt)
-        ledger.end_run(client, run_id, "FINISHED")
-    except BaseException as error:
-        _close(client, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
+    with _alone_here(output_dir, config.name):
+        experiment_id = open_experiment(client, config.name, artifact_folder(uri, output_dir))
+        run_id, attempt = _open_parent(client, experiment_id, config, source)
+        context = RunContext(
+            tracking_uri=uri,
+            experiment_id=experiment_id,
+            parent_run_id=run_id,
+            output_dir=output_dir,
+            flow_run_id=flow_run_id,
+        )
+        with held(output_dir, run_id):
+            try:
+                if flow_run_id:
+                    ledger.set_tags(client, run_id, {ledger.FLOW_RUN: flow_run_id})
+                yield context
+                _log_cost(client, context, config.tracking.price_per_hour, time.monotonic() - started, attempt)
+                ledger.end_run(client, run_id, "FINISHED")
+            except BaseException as error:
+                _close(client, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
+
+
+@contextmanager
+def _alone_here(output_dir: Path, name: str) -> Iterator[None]:
+    lock = output_dir / "locks" / f"experiment-{name}.lock"
+    if lock.exists() and is_locked(lock):
+        logger.info("%s: waits for the run of that name that is under way in %s", name, output_dir)
+    with locked(lock):
+        yield
 
 
 def _open_parent(client: MlflowClient, experiment_id: str, config: ExperimentConfig, source: str) -> tuple[str, int]:
     key = roadmap_key(config, source)
-    found = ledger.search(client, f"tags.{ROADMAP_KEY} = '{key}'", [experiment_id], limit=1)
+    found = ledger.search(client, f"tags.{ledger.ROADMAP_KEY} = '{key}'", [experiment_id], limit=1)
     if not found:
         return _begin_parent(client, experiment_id, config, key), 1
-    run_id, attempt = found[0].info.run_id, int(found[0].data.tags.get(ATTEMPTS, "1")) + 1
+    run_id, tags = found[0].info.run_id, found[0].data.tags
+    attempt = int(tags.get(ATTEMPTS, "1")) + 1
     with tracked_errors(f"reopen run {run_id}"):
         client.update_run(run_id, status="RUNNING")
+        for tag in {ledger.ERROR, ledger.LOST} & tags.keys():  # of an earlier attempt
+            client.delete_tag(run_id, tag)
     ledger.set_tags(client, run_id, {ATTEMPTS: str(attempt)})
     return run_id, attempt
 
@@ -76,7 +111,7 @@ def _begin_parent(client: MlflowClient, experiment_id: str, config: ExperimentCo
     state = source_state()
     tags = {
         ledger.RUN_NAME: config.name,
-        ROADMAP_KEY: key,
+        ledger.ROADMAP_KEY: key,
         ATTEMPTS: "1",
         "mlflow.source.name": "polymlops",
         "seeds": ",".join(str(seed) for seed in config.seeds),
@@ -107,7 +142,8 @@ def log_results(context: RunContext, phase: str, results: Mapping[str, Reference
 def _log_cost(client: MlflowClient, context: RunContext, price_per_hour: float, wall: float, attempt: int) -> None:
     condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}'"
     runs = ledger.search(client, condition, [context.experiment_id], limit=1000)
-    counted = [run for run in runs if ledger.SUPERSEDED_BY not in run.data.tags]  # their real end is not known
+    unknown = {ledger.SUPERSEDED_BY, ledger.LOST}  # whose real end is not known
+    counted = [run for run in runs if not unknown & run.data.tags.keys()]
     seconds = sum(ledger.run_seconds(run) for run in counted)
     metrics = {
         "roadmap/wall_seconds": wall,

@@ -15,8 +15,9 @@ from polymlops.errors import InputError
 from polymlops.refs import ScoresRef
 from polymlops.tracking import ledger
 from polymlops.tracking.artifacts import OUTPUT, materialise, publish
+from polymlops.tracking.ledger import ROLE
 from polymlops.tracking.roadmap_parts import find_run, listed_phases
-from polymlops.tracking.tables import ARM, ROLE
+from polymlops.tracking.tables import ARM
 
 EXPERIMENT, STAGE_NAME = "scored-candidates", "score_candidates"
 HOME = "scores/"  # of social replies; other domains' labels begin with their name, and their prompts differ

@@ -22,8 +22,10 @@ from polymlops.errors import ArtifactError, PolymlopsError, StageError, Tracking
 from polymlops.records import Job, NoteLog
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
+from polymlops.tracking.abandoned import held
 from polymlops.tracking.artifacts import adopt, materialise, publish
 from polymlops.tracking.fingerprint import work_fingerprint
+from polymlops.tracking.manifest import Manifest
 from polymlops.tracking.metric_log import MetricBuffer
 from polymlops.tracking.params import flatten
 from polymlops.tracking.store import locked, open_store, tracked_errors
@@ -83,6 +85,7 @@ class RunContext(BaseModel):
     experiment_id: str
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     output_dir: Path = Field(description="absolute; local to the machine")
+    flow_run_id: str | None = Field(None, description="Prefect's flow run that does the stages")
 
     @property
     def cache(self) -> Path:
@@ -102,6 +105,7 @@ class RunContext(BaseModel):
                 found = _look_up(client, stage, key)
                 if found is not None:
                     logger.info("%s: cached", stage.title)
+                    shutil.rmtree(self.output_dir / "work" / key, ignore_errors=True)  # of one killed after its end
                     return found
                 logger.info("%s: begins", stage.title)
                 outcome = _attempt(client, self, stage, key)
@@ -146,27 +150,39 @@ def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: st
     started = time.monotonic()
     folder = context.output_dir / "work" / key
     run_id = ledger.begin_run(client, context.experiment_id, _tags(context, stage, key), flatten(stage.spec))
-    try:
-        ledger.supersede(client, key, by=run_id)
-        _log_datasets(client, run_id, stage)
-        paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
-        log = MetricBuffer(client, run_id)
-        job = Job(
-            output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log, note=_tagger(client, run_id)
-        )
-        metrics = stage.work(paths, job)
-        log.flush()
-        ledger.log_metrics(client, run_id, metrics)
-        uri, manifest = publish(client, run_id, job.output)
-        ledger.set_tags(client, run_id, {ledger.DIGEST: manifest.digest})
-        ledger.end_run(client, run_id, "FINISHED")
-    except BaseException as error:
-        _close(client, run_id, error)
-        raise
-    adopt(job.output, manifest, context.cache)
+    with held(context.output_dir, run_id):
+        try:
+            ledger.supersede(client, key, by=run_id)
+            uri, manifest = _work(client, context, stage, folder, run_id)
+            first = ledger.find_finished(client, key, stage.result)
+            if first is not None:  # another machine was at it too
+                ledger.give_way(client, run_id, first[0].run_id)
+                return Outcome(first[0], cached=True, seconds=first[1])
+            ledger.set_tags(client, run_id, {ledger.DIGEST: manifest.digest})
+            ledger.end_run(client, run_id, "FINISHED")
+        except BaseException as error:
+            _close(client, run_id, error)
+            raise
+    adopt(folder / "output", manifest, context.cache)
     shutil.rmtree(folder, ignore_errors=True)
     ref = stage.result(run_id=run_id, uri=uri, digest=manifest.digest)
     return Outcome(ref, cached=False, seconds=time.monotonic() - started)
+
+
+def _work(
+    client: MlflowClient, context: RunContext, stage: Stage[R], folder: Path, run_id: str
+) -> tuple[str, Manifest]:
+    """Fetch the inputs, do the work and publish what it left: where it is, and its manifest."""
+    _log_datasets(client, run_id, stage)
+    paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
+    log = MetricBuffer(client, run_id)
+    job = Job(
+        output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log, note=_tagger(client, run_id)
+    )
+    metrics = stage.work(paths, job)
+    log.flush()
+    ledger.log_metrics(client, run_id, metrics)
+    return publish(client, run_id, job.output)
 
 
 def _tagger(client: MlflowClient, run_id: str) -> NoteLog:
@@ -181,6 +197,7 @@ def _tags(context: RunContext, stage: Stage[R], key: str) -> dict[str, str]:
         "mlflow.source.name": "polymlops",
         ledger.STAGE: stage.name,
         ledger.STAGE_KEY: key,
+        **({ledger.FLOW_RUN: context.flow_run_id} if context.flow_run_id else {}),
         **stage.labels,
         **inputs,
     }
@@ -217,7 +234,7 @@ def _close(client: MlflowClient, run_id: str, error: BaseException) -> None:
     """End the run of a failed attempt; a store that is gone must not hide why it failed."""
     status = "FAILED" if isinstance(error, Exception) else "KILLED"
     try:
-        ledger.set_tags(client, run_id, {"error": f"{type(error).__name__}: {error}"})
+        ledger.set_tags(client, run_id, {ledger.ERROR: f"{type(error).__name__}: {error}"})
         ledger.end_run(client, run_id, status)
         with tracked_errors(f"describe run {run_id}"):
             client.log_text(run_id, "".join(traceback.format_exception(error)), "traceback.txt")

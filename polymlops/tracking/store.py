@@ -100,6 +100,18 @@ def tracked_errors(action: str) -> Iterator[None]:
         raise TrackingError(f"cannot {action}: {first}") from error
 
 
+def is_locked(path: Path) -> bool:
+    """True where a living process holds the lock."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock of this machine; the kernel frees it when the process dies, however it dies."""

@@ -14,9 +14,9 @@ from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
 from polymlops.tracking import ledger
 from polymlops.tracking.stages import RunContext
-from polymlops.tracking.store import open_store
+from polymlops.tracking.store import open_store, tracked_errors
 
-TABLE, REPORT, ARM, ROLE = "table.json", "report", "arm", "role"
+TABLE, REPORT, ARM = "table.json", "report", "arm"
 
 
 def _nan_for_null(value: object) -> object:
@@ -80,14 +80,18 @@ def record_rows(context: RunContext, report: ReportRef, rows: Sequence[TableRow]
 def _record_arm(
     client: MlflowClient, context: RunContext, arm: str, metrics: Mapping[str, float], report: ReportRef
 ) -> None:
-    condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}' and tags.{ROLE} = 'arm' and tags.{ARM} = '{arm}'"
+    condition = (
+        f"tags.`{ledger.PARENT}` = '{context.parent_run_id}' and tags.{ledger.ROLE} = 'arm' and tags.{ARM} = '{arm}'"
+    )
     found = ledger.search(client, condition, [context.experiment_id], limit=1)
     recorded = f"{REPORT}.{report.digest[:16]}"
     if found and recorded in found[0].data.tags and found[0].info.status == "FINISHED":
         return
-    tags = {ledger.PARENT: context.parent_run_id, ledger.RUN_NAME: arm, ARM: arm, ROLE: "arm"}
+    tags = {ledger.PARENT: context.parent_run_id, ledger.RUN_NAME: arm, ARM: arm, ledger.ROLE: "arm"}
     run_id = found[0].info.run_id if found else ledger.begin_run(client, context.experiment_id, tags, {ARM: arm})
-    ledger.log_metrics(client, run_id, metrics)
+    with tracked_errors(f"look at run {run_id}"):
+        began_ms = client.get_run(run_id).info.start_time  # so that a call that was killed may be repeated
+    ledger.log_metrics(client, run_id, metrics, at_ms=began_ms)
     ledger.set_tags(client, run_id, {recorded: report.run_id})
     ledger.end_run(client, run_id, "FINISHED")
 

@@ -201,7 +201,7 @@ def test_processes_that_need_the_same_stage_do_it_once(book):
     processes = [spawn.Process(target=_run_slowly, args=(book.context, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    cached = sorted(results.get(timeout=60) for _ in processes)
+    cached = sorted(results.get(timeout=300) for _ in processes)
     for process in processes:
         process.join(60)
     assert cached == [False, True]

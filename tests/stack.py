@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from compose_file import DOCKER, SECRETS, Service, read_services
 
 READY_TIMEOUT_S = 300  # minutes, where other work shares the cores
 STOP_TIMEOUT_S = 60
+SERVERS = ("postgres", "redis", "prefect-migrate", "prefect-server", "prefect-services")
+SERVERS += ("mlflow-migrate", "mlflow", "mlflow-account")  # in the order in which they start
 POSTGRES_USER = "postgres"  # Postgres refuses to run as root
 
 
@@ -59,10 +62,11 @@ class Stack:
         service = self.services[name]
         for folder in service.folders:
             folder.mkdir(parents=True, exist_ok=True)
-        if name == "postgres":
+        new = name == "postgres" and not (self.root / "postgres" / "cluster").exists()
+        if new:
             self._make_cluster()
         self.running[name] = self.process(name, *service.command)
-        if name == "postgres":
+        if new:
             self._make_databases()
         return self.running[name]
 
@@ -122,6 +126,19 @@ class Stack:
             for left in [process, *family]:
                 if left.poll() is None if isinstance(left, subprocess.Popen) else left.is_running():
                     left.kill()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL for a service and all below it, as where its container is killed."""
+        family = self.family(name)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.running.pop(name).wait()
+        psutil.wait_procs(family, STOP_TIMEOUT_S)
+
+    def fallen(self) -> list[str]:
+        """Services that have ended by themselves."""
+        return [name for name, process in self.running.items() if process.poll() is not None]
 
     def close(self) -> None:
         """End everything, the last first."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-DOCKER = Path(__file__).resolve().parent.parent.parent / "docker"
+DOCKER = Path(__file__).resolve().parent.parent / "docker"
 HOSTS = ("postgres", "redis", "prefect-server", "mlflow")
 VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 SECRETS = {

@@ -1,4 +1,4 @@
-"""One running stack a session, where this machine has Postgres and Redis."""
+"""What several folders of tests use while it runs: one undisturbed smoke run and one stack of servers a session."""
 
 from __future__ import annotations
 
@@ -7,15 +7,37 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from stack import Stack, missing_programs
+from processes import PROFILE, Shell, SmokeRun
+from stack import SERVERS, Stack, missing_programs
 
-SERVERS = ("postgres", "redis", "prefect-migrate", "prefect-server", "prefect-services")
-SERVERS += ("mlflow-migrate", "mlflow", "mlflow-account")
+
+@pytest.fixture
+def shell(tmp_path) -> Iterator[Shell]:
+    with closing(Shell(tmp_path / "shell")) as shell:
+        yield shell
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> SmokeRun:
+    """`polymlops run smoke --json`, undisturbed."""
+    folder = tmp_path_factory.mktemp("smoke")
+    begin = time.monotonic()
+    with closing(Shell(folder / "shell")) as shell:
+        code, done = shell.run("run", PROFILE, "--json", "--set", f"output_dir={folder / 'out'}")
+        assert code == 0, done.err
+        return SmokeRun(folder / "out", done.out, time.monotonic() - begin)
+
+
+@pytest.fixture
+def after_smoke(smoke, tmp_path) -> Path:
+    """Output folder after that run, with a ledger of its own: what a test adds, no other test sees."""
+    return Path(shutil.copytree(smoke.output_dir, tmp_path / "after-smoke"))
 
 
 class Telltale:
@@ -58,12 +80,19 @@ def stack(telltale) -> Iterator[Stack]:
         pytest.skip(f"not installed: {', '.join(missing)} (Debian: postgresql, redis-server)")
     for package in ("prefect_redis", "psycopg", "flask_wtf"):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[servers]'")
+    with open_stack(telltale.url) as stack:
+        yield stack
+
+
+@contextmanager
+def open_stack(proxy: str | None = None) -> Iterator[Stack]:
+    """Start the servers on a loopback address that nothing else uses."""
     root = Path(tempfile.mkdtemp(prefix="polymlops-stack-"))  # not tmp_path: the postgres user has to reach it
     root.chmod(0o755)
     draw = random.SystemRandom()
     address = f"127.{draw.randrange(1, 255)}.{draw.randrange(256)}.{draw.randrange(2, 255)}"
     try:
-        with closing(Stack(root, address, telltale.url)) as stack:
+        with closing(Stack(root, address, proxy or f"http://{address}:9")) as stack:
             stack.up(*SERVERS)
             yield stack
     finally:
