@@ -80,7 +80,7 @@ def changes(client: SyncPrefectClient, gpus: int, pool_type: PoolType, tracking_
     yield from _limit(client, GPU_LIMIT, gpus)
     for deployment in wanted_deployments(tracking_uri):
         yield from _deployment(client, deployment)
-    for automation in wanted_automations():
+    for automation in wanted_automations(pool_type):
         yield from _automation(client, automation)
 
 

@@ -19,6 +19,7 @@ QUIET = {
 PREFECT = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polymlops",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_CLIENT_MAX_RETRIES": "6",  # two minutes, in which a server and its database can be started again
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",  # seconds of start-up for blocks that nothing here uses
 }
 OTHER = {

@@ -134,7 +134,6 @@ def _left_open(book: Book) -> list[str]:
 def _different(book: Book, undisturbed: Book) -> list[str]:
     ours, theirs = book.finished(), undisturbed.finished()
     found = [f"{title}: not finished" for title in theirs.keys() - ours.keys()]
-    found += [f"{title}: finished here alone" for title in ours.keys() - theirs.keys()]
     mine, other = _losses(book), _losses(undisturbed)
     found += [
         f"{title}: another history of training"

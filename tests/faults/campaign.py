@@ -19,6 +19,8 @@ from stack import Stack
 
 SERVERS = ("prefect-server", "mlflow", "postgres")
 FLOW, STOP = "flow", "flow, by SIGTERM"
+AWAY = "mlflow, for 60 s"
+AWAY_S = 60.0
 PATIENCE_S = 1200.0  # for one step of a roadmap, where other work shares the cores
 LONGEST_DELAY_S = 4.0
 STOP_S = 30.0
@@ -119,8 +121,10 @@ class Campaign:
         elif blow.victim == STOP and self.flow is not None:
             self._stop(self.flow)
         else:
-            self.stack.kill(blow.victim)
-            self.stack.up(blow.victim)
+            service = blow.victim.split(",")[0]
+            self.stack.kill(service)
+            time.sleep(AWAY_S if blow.victim == AWAY else 0)
+            self.stack.up(service)
 
     def _stop(self, flow: Started) -> None:
         began = time.monotonic()

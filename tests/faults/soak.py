@@ -19,14 +19,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from books import Book, faults, local_book, server_book  # noqa: E402
-from campaign import FLOW, SERVERS, STOP, Campaign, draw_blows  # noqa: E402
+from campaign import AWAY, FLOW, SERVERS, STOP, Campaign, draw_blows  # noqa: E402
 from processes import PROFILE, Shell  # noqa: E402
 from running import open_stack  # noqa: E402
 from stack import missing_programs  # noqa: E402
 
 
 def main() -> None:
-    """Undisturbed first, then lap after lap, each with an empty ledger and at most a kill a stage."""
+    """Undisturbed first, then lap after lap, each with an empty ledger."""
     options = _options()
     if missing := missing_programs():
         sys.exit(f"not installed: {', '.join(missing)} (Debian: postgresql, redis-server)")
@@ -36,7 +36,7 @@ def main() -> None:
     titles = [run.name for run in undisturbed.runs() if run.key]
     _say(f"undisturbed: {len(titles)} stages in {time.monotonic() - began:.0f} s")
     for lap in range(options.kills):
-        kills = min(left, len(titles))
+        kills = min(left, 2 * len(titles))
         wrong += _lap(folder / f"lap-{lap}", options, options.seed + lap, kills, undisturbed)
         left -= kills
         if not left:
@@ -61,7 +61,7 @@ def _lap(folder: Path, options: argparse.Namespace, seed: int, kills: int, undis
         command += ["--set", f"tracking.uri=http://{stack.address}:5000"]
         book = server_book(stack, PROFILE)
         campaign = Campaign(stack, shell, book, command, _say)
-        wrong = campaign.run(draw_blows(seed, kills, titles, (FLOW, STOP, *SERVERS)))
+        wrong = campaign.run(draw_blows(seed, kills, titles, (FLOW, STOP, *SERVERS, AWAY)))
         wrong += faults(book, undisturbed)
         for line in wrong:
             _say(f"WRONG: {line}")

@@ -95,5 +95,9 @@ def test_silence_is_three_heartbeats():
     """With less, a healthy run was marked; with more, a dead one is not found within two minutes."""
     assert 3 * HEARTBEAT_S <= SILENCE.total_seconds() < 120
     assert WORKER["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
-    (automation,) = wanted_automations()
-    assert "prefect.flow-run.heartbeat" in automation.trigger.after
+    silent, _ = wanted_automations("process")
+    assert "prefect.flow-run.heartbeat" in silent.trigger.after
+
+
+def test_a_pod_that_waits_for_its_gpu_is_not_started_twice():
+    assert [wanted.name for wanted in wanted_automations("kubernetes")] == ["polymlops-crash-silent-runs"]

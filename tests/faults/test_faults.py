@@ -1,4 +1,4 @@
-"""A stop, a full disk, a dead tracking server: the command says which stage, and the next run goes on."""
+"""A stop, a full disk, a tracking server that is away: the command says which stage, and nothing is lost or doubled."""
 
 import os
 import shutil
@@ -6,31 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
-from ledgers import finished_runs, parent_runs, stage_runs
-from processes import PROFILE
+from books import faults, local_book
+from short import NAME, SAMPLING, TRAINING
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-CHANGE = ["--set", "polychromic.lambda=0.2", "--set", "arms=[polychromic]", "--set", "execution.retries=0"]
-TRAINING = "train_adapter polychromic/42"
-
-
-@pytest.fixture
-def command(tmp_path, smoke):
-    """A run that finds data and base model of the smoke run in its ledger, and has one arm to train."""
-
-    def build(output_dir, *more):
-        output_dir.mkdir(exist_ok=True)
-        if not (output_dir / "mlflow.db").exists():
-            shutil.copy(smoke.output_dir / "mlflow.db", output_dir)
-            (output_dir / "prefect").mkdir()
-            shutil.copy(smoke.output_dir / "prefect" / "prefect.db", output_dir / "prefect")  # seconds of migrations
-        return ["run", PROFILE, "--set", "name=faults", "--set", f"output_dir={output_dir}", *CHANGE, *more]
-
-    return build
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+STOP_S = 30.0
+AWAY_S = 10.0  # tests/faults/soak.py waits for 60
 
 
 def _has_checkpoint(output_dir):
@@ -60,16 +47,29 @@ def _fill(path):
                 continue
 
 
-def test_stop_then_full_disk_then_the_end(shell, small_disk, command):
-    output_dir = small_disk / "out"
-    stopped = shell.polymlops(*command(output_dir))
-    stopped.wait_for(lambda: _has_checkpoint(output_dir))
-    assert stopped.kill(signal.SIGTERM) == 130
-    assert "stopped\nFinished stages are kept" in stopped.err
-    assert stage_runs(output_dir)[-1][::2] == (TRAINING, "KILLED")
-    assert parent_runs(output_dir)[-1][::2] == ("faults", "KILLED")
+def _has_shard(output_dir):
+    return any(output_dir.glob("work/*/scratch/shard-*.parquet"))
 
-    full = shell.polymlops(*command(output_dir))
+
+def test_sigterm_is_a_clean_stop_and_the_next_run_goes_on(shell, tmp_path, command, undisturbed):
+    output_dir = tmp_path / "out"
+    book = local_book(output_dir, NAME)
+    for title, is_time in ((TRAINING, _has_checkpoint), (SAMPLING, _has_shard)):
+        started = shell.polymlops(*command(output_dir))
+        started.wait_for(lambda title=title, is_time=is_time: f"{title}: begins" in started.err and is_time(output_dir))
+        began = time.monotonic()
+        assert started.kill(signal.SIGTERM) == 130
+        assert time.monotonic() - began < STOP_S
+        assert "stopped\nFinished stages are kept" in started.err
+        assert [run.status for run in book.runs() if run.name in {title, NAME}] == ["KILLED", "KILLED"]
+    code, done = shell.run(*command(output_dir))
+    assert code == 0, done.err
+    assert faults(book, undisturbed) == []
+
+
+def test_full_disk_then_the_end(shell, small_disk, command):
+    output_dir = small_disk / "out"
+    full = shell.polymlops(*command(output_dir, "--set", "execution.retries=0"))
     full.wait_for(lambda: f"{TRAINING}: begins" in full.err)
     _fill(small_disk / "filler")
     assert full.wait() == 1
@@ -84,8 +84,7 @@ def test_stop_then_full_disk_then_the_end(shell, small_disk, command):
     code, done = shell.run(*command(output_dir))
     assert code == 0, done.err
     assert "build_base_model: cached" in done.err
-    assert len(finished_runs(output_dir)[TRAINING]) == 2  # the smoke run's and this one
-    assert parent_runs(output_dir)[-1][::2] == ("faults", "FINISHED")
+    assert [run.status for run in local_book(output_dir, NAME).runs() if run.name == NAME] == ["FINISHED"]
 
 
 class Server:
@@ -139,9 +138,24 @@ def server(tmp_path, shell, smoke):
     server.kill()
 
 
-def test_dead_tracking_server_is_exit_1_with_the_stage_and_the_next_run_goes_on(shell, tmp_path, command, server):
+def _served(server):
+    return replace(local_book(server.folder, NAME), artifacts=server.folder / "served")
+
+
+def test_server_that_comes_back_is_waited_for(shell, tmp_path, command, server, undisturbed):
     output_dir = tmp_path / "out"
-    arguments = command(output_dir, "--set", f"tracking.uri={server.url}")
+    started = shell.polymlops(*command(output_dir, "--set", f"tracking.uri={server.url}"))
+    started.wait_for(lambda: _has_checkpoint(output_dir))
+    server.kill()
+    time.sleep(AWAY_S)
+    server.start()
+    assert started.wait() == 0, started.err
+    assert faults(_served(server), undisturbed) == []
+
+
+def test_server_that_stays_away_is_exit_1_with_the_stage_and_the_next_run_goes_on(shell, tmp_path, command, server):
+    output_dir = tmp_path / "out"
+    arguments = command(output_dir, "--set", f"tracking.uri={server.url}", "--set", "execution.retries=0")
     impatient = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     started = shell.polymlops(*arguments, **impatient)
     started.wait_for(lambda: _has_checkpoint(output_dir))
@@ -154,6 +168,7 @@ def test_dead_tracking_server_is_exit_1_with_the_stage_and_the_next_run_goes_on(
     code, done = shell.run(*arguments, **impatient)
     assert code == 0, done.err
     assert "build_base_model: cached" in done.err
-    killed = [title for title, _, status in stage_runs(server.folder) if status == "KILLED"]
-    assert killed == [TRAINING]
-    assert parent_runs(server.folder)[-1][::2] == ("faults", "FINISHED")
+    statuses = {
+        title: [run.status for run in _served(server).runs() if run.name == title] for title in (TRAINING, NAME)
+    }
+    assert statuses == {TRAINING: ["KILLED", "FINISHED"], NAME: ["FINISHED"]}
