@@ -142,9 +142,11 @@ def _different(book: Book, undisturbed: Book) -> list[str]:
     ]
     for title in sorted(ours.keys() & theirs.keys()):
         found += _different_files(title, book.files(ours[title]), undisturbed.files(theirs[title]))
-    if versions(book) != versions(undisturbed):
-        found.append(f"registered {sorted(versions(book))}, undisturbed {sorted(versions(undisturbed))}")
-    return found
+    mine, other = (
+        sorted(name.removeprefix(f"polymlops-{each.experiment}-") for name, _ in versions(each))
+        for each in (book, undisturbed)
+    )
+    return found if mine == other else [*found, f"registered {mine}, undisturbed {other}"]
 
 
 def _losses(book: Book) -> dict[str, Rows]:

@@ -9,41 +9,48 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from books import Book, faults, local_book, server_book  # noqa: E402
 from campaign import AWAY, FLOW, SERVERS, STOP, Campaign, draw_blows  # noqa: E402
+from compose_file import SECRETS  # noqa: E402
 from processes import PROFILE, Shell  # noqa: E402
 from running import open_stack  # noqa: E402
-from stack import missing_programs  # noqa: E402
+from stack import Stack, missing_programs  # noqa: E402
 
 
 def main() -> None:
-    """Undisturbed first, then lap after lap, each with an empty ledger."""
+    """Undisturbed first, then lap after lap, each with an empty ledger and a kill for every stage."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # so that what was started is ended
     if missing := missing_programs():
         sys.exit(f"not installed: {', '.join(missing)} (Debian: postgresql, redis-server)")
     folder = Path(tempfile.mkdtemp(prefix="polymlops-soak-"))
-    began, left, wrong = time.monotonic(), options.kills, []
+    began, done, wrong = time.monotonic(), 0, 0
     undisturbed = local_book(options.undisturbed or _undisturbed(folder, options.roadmap), PROFILE)
     titles = [run.name for run in undisturbed.runs() if run.key]
     _say(f"undisturbed: {len(titles)} stages in {time.monotonic() - began:.0f} s")
-    for lap in range(options.kills):
-        kills = min(left, 2 * len(titles))
-        wrong += _lap(folder / f"lap-{lap}", options, options.seed + lap, kills, undisturbed)
-        left -= kills
-        if not left:
-            break
+    with open_stack() as stack:
+        while done < options.kills:
+            kills = min(options.kills - done, len(titles))
+            seed = options.seed + done
+            lap = Lap(folder / f"seed-{seed}", seed, kills, options.roadmap)
+            found = lap.run(stack, undisturbed, titles)
+            done, wrong = done + kills, wrong + len(found)
+            minutes = (time.monotonic() - began) / 60
+            _say(f"{done} kills in {minutes:.0f} minutes, {wrong} things lost or doubled")
     shutil.rmtree(folder)
-    minutes = (time.monotonic() - began) / 60
-    _say(f"{options.kills} kills in {minutes:.0f} minutes, {len(wrong)} things lost or doubled")
     sys.exit(1 if wrong else 0)
 
 
@@ -54,19 +61,38 @@ def _undisturbed(folder: Path, roadmap: list[str]) -> Path:
     return folder / "out"
 
 
-def _lap(folder: Path, options: argparse.Namespace, seed: int, kills: int, undisturbed: Book) -> list[str]:
-    titles = [run.name for run in undisturbed.runs() if run.key]
-    with open_stack() as stack, closing(Shell(folder)) as shell:
-        command = [PROFILE, *options.roadmap, "--set", f"output_dir={folder / 'out'}"]
+@dataclass(frozen=True)
+class Lap:
+    """One roadmap under kills, in an experiment of its own that is deleted afterwards."""
+
+    folder: Path
+    seed: int
+    kills: int
+    roadmap: list[str]
+
+    def run(self, stack: Stack, undisturbed: Book, titles: list[str]) -> list[str]:
+        """What was lost or doubled."""
+        name = f"soak-{self.seed}"
+        command = [PROFILE, *self.roadmap, "--set", f"output_dir={self.folder / 'out'}", "--set", f"name={name}"]
         command += ["--set", f"tracking.uri=http://{stack.address}:5000"]
-        book = server_book(stack, PROFILE)
-        campaign = Campaign(stack, shell, book, command, _say)
-        wrong = campaign.run(draw_blows(seed, kills, titles, (FLOW, STOP, *SERVERS, AWAY)))
+        book = server_book(stack, name)
+        with closing(Shell(self.folder)) as shell:
+            campaign = Campaign(stack, shell, book, command, _say)
+            wrong = campaign.run(draw_blows(self.seed, self.kills, titles, (FLOW, STOP, *SERVERS, AWAY)))
         wrong += faults(book, undisturbed)
         for line in wrong:
             _say(f"WRONG: {line}")
-        _say(f"seed {seed}: {kills} kills, {len(campaign.shell.started)} starts, {len(wrong)} things lost or doubled")
+        _say(f"seed {self.seed}: {self.kills} kills, {len(shell.started)} starts of the command")
+        _forget(stack, name)
         return wrong
+
+
+def _forget(stack: Stack, name: str) -> None:
+    """Delete an experiment, so that the next lap finds nothing done."""
+    api, login = f"http://{stack.address}:5000/api/2.0/mlflow/experiments", ("admin", SECRETS["MLFLOW_ADMIN_PASSWORD"])
+    with httpx.Client(auth=login, trust_env=False, timeout=60) as web:
+        found = web.get(f"{api}/get-by-name", params={"experiment_name": name}).json()["experiment"]
+        web.post(f"{api}/delete", json={"experiment_id": found["experiment_id"]}).raise_for_status()
 
 
 def _say(line: str) -> None:
