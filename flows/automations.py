@@ -12,32 +12,38 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from flows.environment import HEARTBEAT_S
 
 SILENCE = timedelta(seconds=3 * HEARTBEAT_S)  # shorter, and a healthy run under load is taken for dead
-START = timedelta(minutes=5)  # from a worker's taking a run to its first sign of life; an image is there by then
+# From a worker's taking a run to its first sign of life, by the type of its pool. An image may have to be pulled first;
+# a pod may wait for its GPU for hours, so that there no time says that the worker has died.
+START = {"process": timedelta(minutes=5), "docker": timedelta(minutes=30)}
 HEARTBEAT, PENDING, RUNNING = "prefect.flow-run.heartbeat", "prefect.flow-run.Pending", "prefect.flow-run.Running"
 FINAL = tuple(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed"))
 
 
 def wanted_automations(pool_type: str) -> list[AutomationCore]:
-    """The automations. On Kubernetes a pod may wait for its GPU for hours; there its run stays pending."""
+    """The automations."""
+    start = START.get(pool_type)
+    return [_crash_silent(), *([] if start is None else [_reschedule_unstarted(start)])]
+
+
+def _crash_silent() -> AutomationCore:
     seconds = f"{SILENCE.total_seconds():.0f} s"
-    crash = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=f"no heartbeat for {seconds}")
-    silent = AutomationCore(
+    return AutomationCore(
         name="polymlops-crash-silent-runs",
         description=f"A flow run whose heartbeat has not come for {seconds} has lost its process.",
         trigger=_missing(HEARTBEAT, (HEARTBEAT, *FINAL), SILENCE),
-        actions=[crash],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=f"no heartbeat for {seconds}")],
     )
-    again = ChangeFlowRunState(
-        state=StateType.SCHEDULED, name="Rescheduled", message=f"no start in {START.total_seconds():.0f} s"
-    )
-    unstarted = AutomationCore(
+
+
+def _reschedule_unstarted(start: timedelta) -> AutomationCore:
+    seconds = f"{start.total_seconds():.0f} s"
+    again = ChangeFlowRunState(state=StateType.SCHEDULED, name="Rescheduled", message=f"not begun after {seconds}")
+    return AutomationCore(
         name="polymlops-reschedule-unstarted-runs",
-        description=f"A flow run that a worker took {START.total_seconds():.0f} s ago, and that has not begun, "
-        "has lost that worker; another one may take it.",
-        trigger=_missing(PENDING, (RUNNING, HEARTBEAT, "prefect.flow-run.Rescheduled", *FINAL), START),
+        description=f"A flow run that has not begun {seconds} after a worker took it has lost that worker.",
+        trigger=_missing(PENDING, (RUNNING, HEARTBEAT, "prefect.flow-run.Rescheduled", *FINAL), start),
         actions=[again],
     )
-    return [silent] if pool_type == "kubernetes" else [silent, unstarted]
 
 
 def _missing(after: str, expected: Iterable[str], within: timedelta) -> EventTrigger:

@@ -38,6 +38,7 @@ class Check:
 
 def examine(config: ExperimentConfig) -> list[Check]:
     """Look at everything that a run of this config needs."""
+    store = _store(config)
     return [
         _python(),
         *_packages(),
@@ -45,8 +46,8 @@ def examine(config: ExperimentConfig) -> list[Check]:
         _disk(config.output_dir),
         _memory(),
         check_threads(config.execution.threads),
-        _store(config),
-        *_abandoned(config),
+        store,
+        *(_abandoned(config) if store.level == "ok" else ()),
         *check_ports(),
     ]
 
@@ -139,10 +140,7 @@ def _abandoned(config: ExperimentConfig) -> Iterator[Check]:
     file = database_file(uri)
     if file is not None and not file.exists():
         return
-    try:
-        closed = close_abandoned(open_store(uri), config.output_dir.resolve())
-    except TrackingError:  # the check of the store tells it
-        return
+    closed = close_abandoned(open_store(uri), config.output_dir.resolve())
     found = ", ".join(f"{run.title} (run {run.run_id})" for run in closed)
     yield (
         Check("killed runs", "warn", f"closed: {found}", "run again: finished stages are kept")

@@ -45,8 +45,9 @@ def serve(config: ExperimentConfig, prefect_port: int, mlflow_port: int) -> None
             servers["MLflow"] = stack.enter_context(_mlflow(uri, output_dir, artifacts, mlflow_port))
             wait_until_answers(servers["MLflow"], f"{mlflow_url}/health", "the MLflow server", START_TIMEOUT_S)
         wait_until_answers(servers["Prefect"], f"{prefect_url}/api/health", "the Prefect server", START_TIMEOUT_S)
-        with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
-            close_runs(uri, output_dir)
+        if artifacts is not None:
+            with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
+                close_runs(uri, output_dir)
         click.echo(f"Prefect {prefect_url}\nMLflow  {mlflow_url}")
         click.echo("Ctrl-C stops what was started.", err=True)
         _watch(servers)
