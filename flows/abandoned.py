@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from polymlops.tracking.abandoned import Abandoned, close_abandoned
+from polymlops.tracking import ledger
+from polymlops.tracking.abandoned import Abandoned, close_abandoned, unsettled
 from polymlops.tracking.store import open_store
 
 
@@ -23,12 +24,15 @@ def close_runs(uri: str, output_dir: Path) -> list[Abandoned]:
         TrackingError: the store cannot be reached.
         httpx.HTTPError: the Prefect API cannot.
     """
+    store = open_store(uri)
     with get_client(sync_client=True) as client:
         shared = bool(os.environ.get("PREFECT_API_URL"))  # on a server of our own nothing else can have ended a run
-        closed = close_abandoned(open_store(uri), output_dir, lambda run: _ended(client, run) if shared else None)
-        for run in closed:
-            if run.flow_run_id is not None:
-                _crash(client, UUID(run.flow_run_id), run.reason)
+        closed = close_abandoned(store, output_dir, lambda run: _ended(client, run) if shared else None)
+        for run in unsettled(store):
+            tags = run.data.tags
+            if ledger.FLOW_RUN in tags:
+                _crash(client, UUID(tags[ledger.FLOW_RUN]), tags[ledger.ERROR])
+            ledger.set_tags(store, run.info.run_id, {ledger.LOST: ledger.SETTLED})
     return closed
 
 

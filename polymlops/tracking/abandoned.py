@@ -25,12 +25,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """A run that was closed; `flow_run_id` is that of Prefect, where it is known."""
+    """A run that was closed."""
 
     run_id: str
     title: str
     reason: str
-    flow_run_id: str | None
 
 
 @contextmanager
@@ -54,14 +53,18 @@ def close_abandoned(client: MlflowClient, output_dir: Path, ended: Ended = lambd
     for run in ledger.search(client, "attributes.status = 'RUNNING'", limit=1000):
         if not any(tag in run.data.tags for tag in OURS):
             continue
-        flow_run_id = run.data.tags.get(ledger.FLOW_RUN)
         reason = _reason(run, output_dir, ended)
         if reason is None:
             continue
         ledger.close_lost(client, [run], reason)
-        closed.append(Abandoned(run.info.run_id, run.info.run_name or run.info.run_id, reason, flow_run_id))
+        closed.append(Abandoned(run.info.run_id, run.info.run_name or run.info.run_id, reason))
         logger.warning("%s (run %s) was left open and is closed: %s", closed[-1].title, run.info.run_id, reason)
     return closed
+
+
+def unsettled(client: MlflowClient) -> list[Run]:
+    """Runs that were closed so, whose flow runs may still be open."""
+    return ledger.search(client, f"tags.{ledger.LOST} = '{ledger.CLOSED_HERE}'", limit=1000)
 
 
 def _reason(run: Run, output_dir: Path, ended: Ended) -> str | None:

@@ -18,10 +18,9 @@ from polymlops.tracking.store import tracked_errors
 
 STAGE, STAGE_KEY, DIGEST, INVALID, SUPERSEDED_BY = "stage", "stage_key", "digest", "invalid", "superseded_by"
 ROADMAP_KEY, ROLE, FLOW_RUN, CREATION = "roadmap_key", "role", "prefect.flow_run", "creation"
-ERROR, LOST = (
-    "error",
-    "lost",
-)  # why a run ended; that nobody was there to end it, so that its end is later than its work
+ERROR = "error"  # why a run ended
+LOST = "lost"  # that nobody was there to end it, so that it ended after its work; how far it has been closed:
+CLOSED_HERE, SETTLED = "closed", "settled"  # in MLflow only, in Prefect too
 NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
@@ -73,7 +72,7 @@ def give_way(client: MlflowClient, run_id: str, to: str) -> None:
 def close_lost(client: MlflowClient, runs: Iterable[Run], reason: str) -> None:
     """End runs whose process is known to be gone."""
     for run in runs:
-        set_tags(client, run.info.run_id, {ERROR: reason, LOST: "true"})
+        set_tags(client, run.info.run_id, {ERROR: reason, LOST: CLOSED_HERE})
         end_run(client, run.info.run_id, "KILLED")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class Killed:
     after_second: list[Run]
     newest: int  # step of the last whole checkpoint of the first run
     second_err: str
+    open_flow_runs: list[str]
 
 
 def _is_open(book, title):
@@ -75,7 +77,9 @@ def killed(tmp_path_factory, smoke):
         code, third = shell.run(*command)
         assert code == 0, third.err
     assert list((output_dir / "work").iterdir()) == []
-    return Killed(book, after_first, after_doctor, after_second, _step(newest), second.err)
+    with closing(sqlite3.connect(output_dir / "prefect" / "prefect.db")) as database:
+        states = database.execute("select name from flow_run where state_type in ('PENDING', 'RUNNING')").fetchall()
+    return Killed(book, after_first, after_doctor, after_second, _step(newest), second.err, states)
 
 
 def test_nothing_is_lost_or_doubled(killed, undisturbed):
@@ -89,6 +93,10 @@ def test_the_kills_hit_training_and_sampling(killed):
 
 def test_doctor_closes_what_the_killed_run_left_open(killed):
     assert {run.name: run.status for run in killed.after_doctor} == {NAME: "KILLED", TRAINING: "KILLED"}
+
+
+def test_no_flow_run_is_left_running(killed):
+    assert killed.open_flow_runs == []
 
 
 def test_broken_checkpoints_are_passed_over(killed):

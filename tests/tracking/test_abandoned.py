@@ -10,7 +10,7 @@ import pytest
 from polymlops.config.schema import LoraConfig
 from polymlops.refs import ModelRef, ReportRef
 from polymlops.tracking import ledger
-from polymlops.tracking.abandoned import KILLED_HERE, close_abandoned, held
+from polymlops.tracking.abandoned import KILLED_HERE, close_abandoned, held, unsettled
 from polymlops.tracking.stages import Stage
 from polymlops.tracking.tables import record_table
 
@@ -56,7 +56,8 @@ def test_run_of_another_machine_is_closed_where_its_flow_run_has_ended(book, ope
     assert close_abandoned(book.client, folder) == []
     reasons = {"crashed": "its flow run is Crashed"}
     (closed,) = close_abandoned(book.client, folder, reasons.get)
-    assert (closed.run_id, closed.flow_run_id) == (runs["crashed"], "crashed")
+    assert (closed.run_id, closed.reason) == (runs["crashed"], "its flow run is Crashed")
+    assert [run.info.run_id for run in unsettled(book.client)] == [runs["crashed"]]
     assert [book.run(run).info.status for run in (runs["alive"], unknown)] == ["RUNNING", "RUNNING"]
 
 
