@@ -75,6 +75,9 @@ class GRPOConfig(Section):
     samples: int = Field(4, ge=2, description="K, completions of a prompt")
     prompts: int = Field(8, ge=1, description="prompts an optimizer step")
     micro_batch: int = Field(32, ge=1, description="completions a forward pass; divides prompts x samples")
+    gradient_checkpointing: bool = Field(
+        False, description="as in sft; a prompt is then computed again for each of its completions"
+    )
     steps: int = Field(100, ge=1, description="optimizer steps")
     learning_rate: float = Field(1e-5, gt=0, description="of Adam, at its peak")
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps with a rising rate; cosine afterwards")

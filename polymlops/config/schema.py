@@ -122,6 +122,9 @@ class SFTConfig(Section):
         0.03, ge=0, lt=1, description="share of the steps with a rising learning rate; cosine afterwards"
     )
     max_tokens: int = Field(256, ge=16, description="prompt and reply together")
+    gradient_checkpointing: bool = Field(
+        False, description="layers keep their input alone and are computed twice: less memory, about a third more time"
+    )
     checkpoint_every: int = Field(40, ge=1, description="optimizer steps between checkpoints")
     log_every: int = Field(10, ge=1, description="optimizer steps between logged metrics")
 

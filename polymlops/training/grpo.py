@@ -243,7 +243,7 @@ def _arguments(spec: GRPOSpec, model: PeftModel, checkpoints: Path) -> Any:
         lr_scheduler_type="cosine",
         warmup_steps=grpo.warmup,
         shuffle_dataset=False,
-        activation_checkpointing=False,
+        activation_checkpointing=grpo.gradient_checkpointing,
         **placement(model),
         logging_steps=grpo.log_every,
         save_steps=grpo.checkpoint_every,

@@ -4,7 +4,7 @@ TRL computes each prompt again for each of its completions, and pads everything 
 prompts of a batch go through the model first; their keys and values, differentiable where gradients are on, are handed
 to the completions that continue them, and what nobody reads (leading and trailing padding, the last token's successor)
 is not computed. The result and its gradient are TRL's to rounding: attention sees the same tokens at the same
-distances.
+distances. Layers that are checkpointed take no cache: each row is then computed whole.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
+
+from polymlops.models.checkpointing import checkpoints_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def token_scores(model: Any, rows: Rows, temperature: float, with_entropy: bool)
     own = rows.mask[:, -rows.width :]
     used = int(own.sum(1).max())
     targets, own = rows.ids[:, -rows.width :][:, :used], own[:, :used]
-    log_probs_BTV = torch.log_softmax(_next_logits(model, prompts, targets, own) / temperature, -1)
+    next_logits = _whole_rows if checkpoints_layers(model) else _next_logits
+    log_probs_BTV = torch.log_softmax(next_logits(model, prompts, targets, own) / temperature, -1)
     log_probs = log_probs_BTV.gather(2, targets[..., None])[..., 0] * own
     rest = (0, rows.width - used)
     entropy = None
@@ -95,3 +98,15 @@ def _next_logits(model: Any, prompts: _Prompts, targets: torch.Tensor, own: torc
         use_cache=True,
     )
     return torch.cat([logits, later.logits], 1)
+
+
+def _whole_rows(model: Any, prompts: _Prompts, targets: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """The same logits without a cache."""
+    mask = torch.cat([prompts.mask[prompts.of_row], own[:, :-1]], 1)
+    return model(
+        input_ids=torch.cat([prompts.ids[prompts.of_row], targets[:, :-1]], 1),
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        use_cache=False,
+        logits_to_keep=targets.shape[1],
+    ).logits

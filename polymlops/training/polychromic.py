@@ -26,6 +26,7 @@ import numpy as np
 
 from polymlops.config.schema import PolychromicConfig
 from polymlops.generation.decoding import Candidate, Decoding, device_of, pad_left, prompt_key, sample_candidates
+from polymlops.models.checkpointing import checkpointed_in_evaluation
 
 if TYPE_CHECKING:
     import torch
@@ -184,6 +185,7 @@ class DiversityTerm:
             return torch.tensor(-float(np.nanmean([result.diversity for result in results])))
         repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
         flat = [candidate for group in groups for candidate in group]
-        log_probs = sequence_log_probs(model, repeated, flat, self.config.temperature)
+        with checkpointed_in_evaluation(model):
+            log_probs = sequence_log_probs(model, repeated, flat, self.config.temperature)
         advantages = torch.tensor(advantages_N, dtype=torch.float32, device=log_probs.device)
         return -(advantages * log_probs).sum() / len(prompts)

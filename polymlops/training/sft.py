@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 EVAL_ROWS = 256  # rows of the validation split behind the evaluation loss
+EVAL_BATCHES = 4  # micro-batches that are evaluated together: no gradients are kept
 
 
 def train_adapter(spec: AdapterSpec, base: Path, dataset: Path, job: Job) -> dict[str, float]:
@@ -151,7 +152,7 @@ def _arguments(spec: AdapterSpec, model: PeftModel, checkpoints: Path) -> Any:
         output_dir=str(checkpoints),
         num_train_epochs=sft.epochs,
         per_device_train_batch_size=sft.micro_batch,
-        per_device_eval_batch_size=64,
+        per_device_eval_batch_size=EVAL_BATCHES * sft.micro_batch,
         gradient_accumulation_steps=sft.batch // sft.micro_batch,
         learning_rate=sft.learning_rate,
         lr_scheduler_type="cosine",
@@ -159,7 +160,7 @@ def _arguments(spec: AdapterSpec, model: PeftModel, checkpoints: Path) -> Any:
         max_length=sft.max_tokens,
         completion_only_loss=True,
         packing=False,
-        activation_checkpointing=False,
+        activation_checkpointing=sft.gradient_checkpointing,
         **placement(model),
         logging_steps=sft.log_every,
         save_steps=sft.checkpoint_every,
