@@ -1,53 +1,48 @@
-"""Is this machine fit for a run? Every check says what it found and, where that is not enough, what to do."""
+"""Is this machine fit for a run? Every check says what it found and, where that is not enough, what to do.
+
+Nothing is downloaded, loaded or started; what is elsewhere is asked once, for three seconds.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
-from typing import Literal
 
 from packaging.requirements import Requirement
 
+from flows.checks import Check
 from flows.commands import check_writable
+from flows.doctor_files import check_files
+from flows.doctor_machine import check_machine
+from flows.doctor_reach import check_hub, check_judges, check_prefect, check_tracking
+from polymlops.config.base_models import EmbeddedModelConfig
+from polymlops.config.ingest import InteractionSource
 from polymlops.config.schema import ExperimentConfig
-from polymlops.errors import ConfigError, StageError, TrackingError
+from polymlops.errors import ConfigError, StageError
 
-Level = Literal["ok", "warn", "fail"]
-GIB = 2**30
-LEAST_DISK_GIB, GOOD_DISK_GIB = 0.5, 5.0
-GOOD_MEMORY_GIB = 4.0
 PORTS = {"Prefect": 4200, "MLflow": 5000}
 PACKAGE = "polymlops"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    level: Level
-    found: str
-    remedy: str = ""
-
-
 def examine(config: ExperimentConfig) -> list[Check]:
     """Look at everything that a run of this config needs."""
-    store = _store(config)
+    tracking = check_tracking(config)
     return [
+        Check("config", "ok", f"{config.name}: {len(config.arms)} arms, {len(config.seeds)} seeds"),
         _python(),
-        *_packages(),
-        _output_folder(config.output_dir),
-        _disk(config.output_dir),
-        _memory(),
+        *_packages(_extras(config)),
+        _output_folder(config),
+        *check_files(config),
+        *check_machine(config),
         check_threads(config.execution.threads),
-        store,
-        *(_abandoned(config) if store.level == "ok" else ()),
+        *check_hub(config),
+        *check_judges(config),
+        tracking,
+        *(_abandoned(config) if tracking.level == "ok" else ()),
+        *check_prefect(config),
         *check_ports(),
     ]
 
@@ -56,7 +51,18 @@ def _python() -> Check:
     return Check("python", "ok", platform.python_version())
 
 
-def _packages() -> Iterator[Check]:
+def _extras(config: ExperimentConfig) -> set[str]:
+    """The optional dependencies that this config uses."""
+    base, source = config.base_model, config.data.source
+    found = set()
+    if not isinstance(base, EmbeddedModelConfig) and base.quantization != "none":
+        found.add("gpu")
+    if isinstance(source, InteractionSource) and source.filters.language is not None:
+        found.add("ingest")
+    return found
+
+
+def _packages(extras: set[str]) -> Iterator[Check]:
     try:
         declared = requires(PACKAGE) or []
     except PackageNotFoundError:
@@ -64,7 +70,8 @@ def _packages() -> Iterator[Check]:
         return
     for line in declared:
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             yield check_package(requirement)
 
 
@@ -80,35 +87,13 @@ def check_package(requirement: Requirement) -> Check:
     return Check(requirement.name, "fail", f"{found}, needed {requirement.specifier}", remedy)
 
 
-def _output_folder(folder: Path) -> Check:
+def _output_folder(config: ExperimentConfig) -> Check:
+    folder = config.output_dir
     try:
         check_writable(folder)
     except (ConfigError, StageError) as error:
         return Check("output folder", "fail", str(error), "choose another with --set output_dir=PATH")
     return Check("output folder", "ok", f"{folder.resolve()} can be written")
-
-
-def _disk(folder: Path) -> Check:
-    free = shutil.disk_usage(_existing(folder)).free / GIB
-    found = f"{free:.1f} GiB free"
-    if free >= GOOD_DISK_GIB:
-        return Check("disk", "ok", found)
-    level: Level = "warn" if free >= LEAST_DISK_GIB else "fail"
-    return Check("disk", level, found, f"free {GOOD_DISK_GIB:.0f} GiB, or choose another folder")
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
-
-
-def _memory() -> Check:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    found = f"{total:.1f} GiB"
-    if total >= GOOD_MEMORY_GIB:
-        return Check("memory", "ok", found)
-    return Check(
-        "memory", "warn", found, f"with less than {GOOD_MEMORY_GIB:.0f} GiB, lower sft.micro_batch and sampling.batch"
-    )
 
 
 def check_threads(threads: int) -> Check:
@@ -118,17 +103,6 @@ def check_threads(threads: int) -> Check:
     if threads <= cores:
         return Check("threads", "ok", found)
     return Check("threads", "warn", found, f"--set execution.threads={cores}")
-
-
-def _store(config: ExperimentConfig) -> Check:
-    from polymlops.tracking.plans import plan_context
-
-    where = config.tracking.uri or "the SQLite file of the output folder"
-    try:
-        context = plan_context(config)
-    except TrackingError as error:
-        return Check("tracking store", "fail", str(error), "start the server, or unset tracking.uri")
-    return Check("tracking store", "ok", f"{where}{'' if context.client else ' (made by the first run)'}")
 
 
 def _abandoned(config: ExperimentConfig) -> Iterator[Check]:

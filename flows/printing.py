@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flows.doctor import Check
+from flows.checks import Check
 from flows.results import DomainResults, GeneralizationResults, NovelResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig

@@ -23,7 +23,7 @@ def snapshot(model: str, revision: str, pickled: bool = False) -> Path:
     patterns = [*DESCRIBING, SAFE, *([PICKLED] if pickled else [])]
     label = f"{model}@{revision[:12]}"
     try:
-        return _cached(model, revision) or Path(
+        return cached_copy(model, revision) or Path(
             snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=["onnx/*"])
         )
     except errors.GatedRepoError as error:
@@ -39,7 +39,7 @@ def snapshot(model: str, revision: str, pickled: bool = False) -> Path:
         raise ArtifactError(f"{label}: the Hub cannot be reached and the cache has no copy: {remedy}") from error
 
 
-def _cached(model: str, revision: str) -> Path | None:
+def cached_copy(model: str, revision: str) -> Path | None:
     """The copy in the cache, where none of its files is missing."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -58,3 +58,15 @@ def _is_whole(folder: Path) -> bool:
         return bool(weight_files(folder, allow_pickle=True))
     except InputError:
         return False
+
+
+def cached_dataset(name: str, revision: str) -> bool:
+    """Whether the cache has files of a dataset at a commit; `datasets` may still miss some of them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(name, revision=revision, repo_type="dataset", local_files_only=True)
+    except (LocalEntryNotFoundError, OSError):
+        return False
+    return True
