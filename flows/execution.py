@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
+from uuid import UUID
 
 from prefect import Task
 from prefect.client.schemas.objects import State
@@ -17,16 +18,20 @@ from flows.abandoned import close_runs
 from flows.environment import on_this_machine
 from flows.pools import pool_runner
 from flows.run_names import alone
+from flows.run_pages import count_done, shown_plan
 from polymlops.config.execution import ExecutionConfig
 from polymlops.config.schema import ExperimentConfig
+from polymlops.errors import PolymlopsError
 from polymlops.refs import Reference
 from polymlops.tracking.fingerprint import folder_fingerprint
-from polymlops.tracking.plans import PlanContext
+from polymlops.tracking.plans import PlanContext, PlannedStage, plan_context
 from polymlops.tracking.roadmaps import roadmap_run
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.store import tracking_uri
+from tasks.attempts import CountedRunner
 from tasks.policy import StageRunner, result_of, retrying
 
+logger = logging.getLogger("polymlops.execution")
 P = ParamSpec("P")
 R = TypeVar("R", bound=Reference)
 
@@ -38,11 +43,15 @@ class Call(Protocol):
         """Give the stage's result."""
 
 
-def in_process(context: RunContext, retries: int) -> Call:
-    """Each stage is a Prefect task of the flow that runs here."""
+Walk = Callable[[Call, ExperimentConfig], object]  # calls every stage of a phase, or of all
+
+
+def in_process(context: RunContext, retries: int, page: UUID | None = None, failures: Sequence[str] = ()) -> Call:
+    """Each stage is a Prefect task of the flow that runs here; see CountedRunner for page and failures."""
 
     def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        state = retrying(task, retries)(context, *args, **kwargs, return_state=True)
+        runner = CountedRunner(context, page, failures)
+        state = retrying(task, retries)(runner, *args, **kwargs, return_state=True)
         return cast(R, result_of(state))
 
     return call
@@ -52,7 +61,7 @@ def on_pools(context: RunContext, retries: int) -> Call:
     """Each stage is a Prefect task of the flow that runs here, and the flow run of a worker that it waits for."""
 
     def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        runner = pool_runner(context, retries, task, args, kwargs)
+        runner = CountedRunner(pool_runner(context, retries, task, args, kwargs))
         state = retrying(task, retries)(runner, *args, **kwargs, return_state=True)
         return cast(R, result_of(state))
 
@@ -60,9 +69,16 @@ def on_pools(context: RunContext, retries: int) -> Call:
 
 
 def carried_out(context: RunContext, execution: ExecutionConfig) -> Call:
-    """By whom the config says."""
+    """By whom the config says; each stage that is done counts on the page of the run."""
     carry = on_pools if execution.mode == "pools" else in_process
-    return carry(context, execution.retries)
+    carry_out = carry(context, execution.retries)
+
+    def call(task: Task[Concatenate[StageRunner, P], State[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        ref = carry_out(task, *args, **kwargs)
+        count_done(ref)
+        return ref
+
+    return call
 
 
 def planned(context: PlanContext) -> Call:
@@ -75,8 +91,11 @@ def planned(context: PlanContext) -> Call:
 
 
 @contextmanager
-def tracked(config: ExperimentConfig, joined: RunContext | None) -> Iterator[RunContext]:
-    """The roadmap's run that a phase belongs to: the one it was given, or its own."""
+def tracked(config: ExperimentConfig, joined: RunContext | None, walk: Walk | None = None) -> Iterator[RunContext]:
+    """The roadmap's run that a phase belongs to: the one it was given, or its own.
+
+    With a walk through all stages, the page of a flow with a run of its own shows the plan and how far it is.
+    """
     if joined is not None:
         yield joined
         return
@@ -86,5 +105,27 @@ def tracked(config: ExperimentConfig, joined: RunContext | None) -> Iterator[Run
     flow_run_id = flow_run.get_id()
     with alone(config.name):
         close_runs(tracking_uri(here.tracking.uri, here.output_dir), here.output_dir)
-        with roadmap_run(here, source, flow_run_id) as context:
+        with roadmap_run(here, source, flow_run_id) as context, shown_plan(here, _plan_for_people(here, walk)):
             yield context
+
+
+def planned_stages(config: ExperimentConfig, walk: Walk) -> list[PlannedStage]:
+    """The stages that a walk asks for, each with whether the ledger has it; starts nothing and writes nothing.
+
+    Raises:
+        TrackingError: the tracking store cannot be reached.
+    """
+    context = plan_context(config)
+    walk(planned(context), config)
+    return context.stages
+
+
+def _plan_for_people(config: ExperimentConfig, walk: Walk | None) -> list[PlannedStage]:
+    """Of no use to the run itself, which meets whatever is wrong here where it can be tried again."""
+    if walk is None:
+        return []
+    try:
+        return planned_stages(config, walk)
+    except PolymlopsError as error:
+        logger.warning("no plan can be shown: %s", error)
+        return []

@@ -9,6 +9,7 @@ from flows.creative_domain import measure_creative
 from flows.execution import Call, carried_out, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.results import DomainArtifacts, DomainResults, Foundations, GeneralizationArtifacts, GeneralizationResults
+from flows.run_pages import show_results
 from flows.social import measure_core, measure_social, with_adapters
 from polymlops.config.code_slices import code_report_spec
 from polymlops.config.creative_slices import creative_report_spec, cross_domain_specs
@@ -27,7 +28,7 @@ PHASE = "generalization"
 @flow(name=PHASE, flow_run_name="{config.name}", persist_result=False)
 def generalization(config: ExperimentConfig, context: RunContext | None = None) -> GeneralizationResults:
     """Sample and score every arm on code and creative writing, and compare domains; alone, or in a roadmap."""
-    with tracked(config, context) as run:
+    with tracked(config, context, carry_out) as run:
         artifacts = carry_out(carried_out(run, config.execution), config)
         log_results(run, PHASE, artifacts.labelled(), artifacts.dataset)
         folder = f"{config.name}/{PHASE}"
@@ -37,6 +38,8 @@ def generalization(config: ExperimentConfig, context: RunContext | None = None) 
             assert report is not None
             table = record_table(run, report, spec.domain)
             tables[name] = DomainResults(table=table, folder=run.export(report, f"{folder}/{name}"))
+        shown = {name: domain.table for name, domain in tables.items()}
+        show_results(run, config.name, artifacts.reports(), shown)
         return GeneralizationResults(
             parent_run_id=run.parent_run_id,
             artifacts=artifacts,

@@ -19,7 +19,7 @@ from flows.stage_requests import StageRequest, dump_arguments
 from polymlops.config.hashing import content_hash
 from polymlops.errors import StageError, UsageError, WorkerLostError
 from polymlops.tracking import ledger
-from polymlops.tracking.stages import Outcome, R, RunContext, Stage
+from polymlops.tracking.stages import Attempt, Outcome, R, RunContext, Stage
 from polymlops.tracking.store import open_store
 from tasks.analysis import analyse_adapters, analyse_mechanism, check_theory
 from tasks.arms import sample_arm, score_samples, train_adapter
@@ -27,6 +27,7 @@ from tasks.coding import make_zero_adapter, sample_programs, score_programs, tra
 from tasks.creative import prepare_prompts, sample_texts, score_texts, write_creative_results
 from tasks.novel import measure_domain
 from tasks.preparation import build_base_model, prepare_dataset
+from tasks.progress import page_here
 from tasks.reporting import write_core_results, write_cross_domain, write_theoretical_depth
 from tasks.rewards import train_grpo, train_reward_model
 
@@ -91,7 +92,7 @@ class PoolRunner:
         self.task = task
         self.arguments = arguments
 
-    def run(self, stage: Stage[R]) -> Outcome[R]:
+    def run(self, stage: Stage[R], attempt: Attempt) -> Outcome[R]:
         """Return the stage's artifact from the ledger, or wait for a worker to make it.
 
         Raises:
@@ -103,7 +104,7 @@ class PoolRunner:
         if found is not None:
             logger.info("%s: cached", stage.title)
             return found
-        request = self._request(stage)
+        request = self._request(stage, attempt)
         try:
             run = _completed(request, _dispatch(request))
         except WorkerLostError as error:
@@ -114,9 +115,11 @@ class PoolRunner:
         if made is None:
             raise StageError(f"flow run {run.id} completed {stage.title}, but the ledger does not have it")
         logger.info("%s: done by flow run %s in %.1f s", stage.title, run.name, made.seconds)
-        return Outcome(made.ref, cached=False, seconds=made.seconds)
+        failures = ledger.earlier_failures(open_store(self.context.tracking_uri), made.ref.run_id)
+        return Outcome(made.ref, False, made.seconds, failures)
 
-    def _request(self, stage: Stage[Any]) -> StageRequest:
+    def _request(self, stage: Stage[Any], attempt: Attempt) -> StageRequest:
+        here = page_here()
         return StageRequest(
             stage=self.task,
             title=stage.title,
@@ -126,6 +129,8 @@ class PoolRunner:
             experiment_id=self.context.experiment_id,
             parent_run_id=self.context.parent_run_id,
             retries=self.retries,
+            page=None if here is None else here.flow_run_id,
+            failures=attempt.failures,
         )
 
 

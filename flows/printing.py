@@ -19,7 +19,7 @@ from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
 from polymlops.report.json_files import NOTES, json_ready
-from polymlops.tracking.plans import PlannedStage
+from polymlops.tracking.plans import PlannedStage, plan_total
 from polymlops.tracking.store import tracking_uri
 from polymlops.tracking.tables import TableRow
 
@@ -88,23 +88,17 @@ def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_js
 
 def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:
     """Stages, what is cached, and expected time and cost of the rest."""
-    waiting = [stage for stage in stages if not stage.cached]
-    known = [stage.seconds for stage in waiting if stage.seconds is not None]
-    total = {
-        "stages_to_run": len(waiting),
-        "expected_seconds": sum(known),
-        "unknown": len(waiting) - len(known),
-        "expected_cost_dollars": sum(known) / 3600 * config.tracking.price_per_hour,
-    }
+    total = plan_total(stages, config.tracking.price_per_hour)
     if as_json:
-        _print_json({"stages": [asdict(stage) for stage in stages], "total": total, "config": canonical(config)})
+        _print_json(
+            {"stages": [asdict(stage) for stage in stages], "total": asdict(total), "config": canonical(config)}
+        )
         return
-    table = Table("stage", "", "seconds", title=f"{config.name}: {len(waiting)} of {len(stages)} stages to run")
+    table = Table("stage", "", "seconds", title=config.name)
     for stage in stages:
         table.add_row(stage.title, "cached" if stage.cached else "to run", _seconds(stage))
     _print_table(table)
-    rest = f", and {total['unknown']} stages of unknown length" if total["unknown"] else ""
-    click.echo(f"expected: {total['expected_seconds']:.0f} s, ${total['expected_cost_dollars']:.2f}{rest}")
+    click.echo(total)
 
 
 def print_checks(checks: Sequence[Check], as_json: bool) -> None:

@@ -82,6 +82,11 @@ class GeneralizationArtifacts(Result):
             flat |= {f"{name}/report": domain.report} if domain.report is not None else {}
         return flat | {f"cross_domain/over_{base}": ref for base, ref in self.cross_domain.items()}
 
+    def reports(self) -> dict[str, ReportRef]:
+        """What people read: by domain, then over domains."""
+        found = {name: domain.report for name, domain in self.domains.items() if domain.report is not None}
+        return found | {f"cross_domain over {base}": ref for base, ref in self.cross_domain.items()}
+
 
 class StoredSets(Result):
     """Samples and scores of one domain that phases 1 to 3 left, by `arm/seed`; what lacks either is in neither."""
@@ -166,6 +171,8 @@ class NovelResults(PhaseResults):
 
     artifacts: NovelArtifacts
     page: Path = Field(description="the report, one HTML file")
+    page_artifact: str = Field(description="its path among the artifacts of the roadmap's run")
+    verdict: tuple[str, ...] = Field(description="what it says first")
     missing: tuple[str, ...] = Field(description="what phases 1 to 3 did not leave")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
+from uuid import UUID
 
 from prefect import Task
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -27,6 +28,8 @@ class StageRequest(BaseModel):
     experiment_id: str
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     retries: int = Field(ge=0, description="where another attempt can help")
+    page: UUID | None = Field(None, description="flow run on whose page the progress is shown")
+    failures: tuple[str, ...] = Field((), description="why attempts by other workers failed")
 
 
 def dump_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _do(request: StageRequest) -> Reference:
         output_dir=output_dir,
         flow_run_id=flow_run.get_id(),
     )
-    return in_process(context, request.retries)(task, **arguments)
+    return in_process(context, request.retries, request.page, request.failures)(task, **arguments)
 
 
 class KeyCheck:

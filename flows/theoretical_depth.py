@@ -8,6 +8,7 @@ from flows.execution import Call, carried_out, tracked
 from flows.foundations import lay_foundations, lay_reward, tune_by_reward
 from flows.registration import register
 from flows.results import DepthArtifacts, DepthResults
+from flows.run_pages import show_results
 from flows.social import measure_social, with_adapters
 from polymlops.config.analysis_slices import adapter_analysis_spec, mechanism_spec, theory_spec
 from polymlops.config.schema import ExperimentConfig
@@ -23,13 +24,14 @@ from tasks.reporting import write_theoretical_depth
 @flow(name="theoretical-depth", flow_run_name="{config.name}", persist_result=False)
 def theoretical_depth(config: ExperimentConfig, context: RunContext | None = None) -> DepthResults:
     """Train a reward model, train on it from both starts, compare, analyse, register; alone, or in a roadmap."""
-    with tracked(config, context) as run:
+    with tracked(config, context, carry_out) as run:
         artifacts = carry_out(carried_out(run, config.execution), config)
         log_results(run, "theoretical-depth", artifacts.labelled(), artifacts.dataset)
         table = record_table(run, artifacts.report, depth_report_spec(config).domain)
         folder = run.export(artifacts.report, f"{config.name}/theoretical-depth")
         for name, analysis in artifacts.analyses.items():
             run.export(analysis, f"{config.name}/theoretical-depth/{name}")
+        show_results(run, config.name, {"social": artifacts.report, **artifacts.analyses}, {"social": table})
         models = register(run, config, artifacts)
         return DepthResults(
             parent_run_id=run.parent_run_id, artifacts=artifacts, table=table, folder=folder, models=models

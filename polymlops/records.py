@@ -43,6 +43,17 @@ class NoteLog(Protocol):
         """Keep a text under a name; a later one replaces it."""
 
 
+class ProgressLog(Protocol):
+    """Where a stage says how far it is, for people who wait; nothing of it is remembered."""
+
+    def __call__(self, done: float, total: float, unit: str, /) -> None:
+        """Show that `done` of `total` units are done. It returns at once and never raises."""
+
+
+def silent(done: float, total: float, unit: str, /) -> None:
+    """A ProgressLog that shows nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a stage is given besides its config and inputs.
@@ -55,3 +66,4 @@ class Job:
     scratch: Path
     log: MetricLog
     note: NoteLog = field(default=lambda name, text: None)
+    progress: ProgressLog = silent

@@ -59,8 +59,10 @@ def may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 
 
 def as_state(outcome: Outcome[Q]) -> State[Q]:
-    """The state in which a stage's task ends: `Cached` where the ledger had the result."""
+    """The state in which a stage's task ends: `Cached` where the ledger had the result, with what retries were for."""
     message = f"run {outcome.ref.run_id}, {outcome.seconds:.1f} s"
+    if outcome.failures:
+        message += f", attempt {len(outcome.failures) + 1} after {'; '.join(outcome.failures)}"
     return Completed(name="Cached" if outcome.cached else "Completed", message=message, data=outcome.ref)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from prefect.artifacts import create_link_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -61,9 +60,18 @@ def write_cross_domain(runner: StageRunner, spec: CrossDomainSpec, scores: Mappi
     return as_state(runner.run(Stage("write_cross_domain", spec, ReportRef, work, dict(scores))))
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPage:
+    """The report: its file on this machine, its path among the artifacts of the roadmap's run, and what it says."""
+
+    path: Path
+    artifact: str
+    verdict: tuple[str, ...]
+
+
 @stage_task("publish_page")
-def publish_page(context: RunContext, name: str) -> State[Path]:
-    """Write the report of the roadmap's run, log it there, and link it. Not a stage: it shows what is stored by now."""
+def publish_page(context: RunContext, name: str) -> State[PublishedPage]:
+    """Write the report of the roadmap's run and log it there. Not a stage: it shows what is stored by now."""
     from polymlops.report.page import write_page
     from polymlops.report.page_content import gather
     from polymlops.report.page_sources import page_sources
@@ -76,21 +84,9 @@ def publish_page(context: RunContext, name: str) -> State[Path]:
     folder = context.output_dir / "results" / name
     folder.mkdir(parents=True, exist_ok=True)
     path = write_page(content, folder / "report.html")
-    uri = log_page(client, context.parent_run_id, path)
-    _link(path, uri, name, [item.text for item in content.verdict.sentences])
-    return Completed(message=str(path), data=path)
-
-
-def _link(page: Path, uri: str, name: str, verdict: Sequence[str]) -> None:
-    """A link artifact in Prefect, with the verdict beside it; its key takes letters, digits and dashes only."""
-    said = "\n".join(f"- {text}" for text in verdict)
-    create_link_artifact(  # type: ignore[call-arg]  # Prefect's decorator takes `_sync`, unseen
-        link=page.as_uri(),
-        link_text=page.name,
-        key=f"report-{re.sub('[^a-z0-9]+', '-', name)}",
-        description=f"{said}\n\nIn MLflow: {uri}",
-        _sync=True,
-    )
+    artifact = log_page(client, context.parent_run_id, path)
+    verdict = tuple(item.text for item in content.verdict.sentences)
+    return Completed(message=str(path), data=PublishedPage(path, artifact, verdict))
 
 
 def _labelled(scores: Mapping[str, ScoresRef], adapters: Mapping[str, ModelRef]) -> dict[str, Reference]:

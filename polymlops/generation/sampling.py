@@ -94,8 +94,15 @@ def sample_questions(
     if missing:
         sampler = Sampler(spec, questions, base, adapter)
         with tqdm(total=total, initial=done, desc=f"sample {spec.arm}", unit="text") as bar:
+
+            def sampled(count: int) -> None:
+                nonlocal done
+                done += count
+                bar.update(count)
+                job.progress(done, total, "text")
+
             for path, part in missing:
-                write_whole(sampler.sample(part, bar.update), path)
+                write_whole(sampler.sample(part, sampled), path)
     frame = pl.concat([pl.read_parquet(job.scratch / name) for name, _ in shards])
     frame.write_parquet(job.output / "samples.parquet")
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ ROADMAP_KEY, ROLE, FLOW_RUN, CREATION = "roadmap_key", "role", "prefect.flow_run
 ERROR = "error"  # why a run ended
 LOST = "lost"  # that nobody was there to end it, so that it ended after its work; how far it has been closed:
 CLOSED_HERE, SETTLED = "closed", "settled"  # in MLflow only, in Prefect too
+ATTEMPT, RETRIED_AFTER = "attempt", "retried_after"
 NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
@@ -125,6 +126,18 @@ def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
     """Set tags of a run."""
     with tracked_errors(f"tag run {run_id}"):
         client.log_batch(run_id, tags=[RunTag(*tag) for tag in _fitting_tags(tags).items()])
+
+
+def attempt_tags(failures: Sequence[str]) -> dict[str, str]:
+    """Tags that say which attempt at a stage this is, and why those before it failed: one line of text each."""
+    tags = {ATTEMPT: str(len(failures) + 1)}
+    return tags | ({RETRIED_AFTER: "\n".join(failures)} if failures else {})
+
+
+def earlier_failures(client: MlflowClient, run_id: str) -> tuple[str, ...]:
+    """Why the attempts before a run failed."""
+    with tracked_errors(f"read run {run_id}"):
+        return tuple(client.get_run(run_id).data.tags.get(RETRIED_AFTER, "").splitlines())
 
 
 def end_run(client: MlflowClient, run_id: str, status: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mlflow import MlflowClient
@@ -52,6 +53,35 @@ class PlanContext:
             return None
         labels = {name: value for name, value in stage.labels.items() if name != "seed"}
         return ledger.last_seconds(self.client, self.experiment_id, {ledger.STAGE: stage.name, **labels})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTotal:
+    """What the stages of a plan that are to run are expected to take, by what they took before."""
+
+    stages: int
+    stages_to_run: int
+    expected_seconds: float
+    unknown: int  # stages that never ran in this experiment
+    expected_cost_dollars: float
+
+    def __str__(self) -> str:
+        rest = f", and {self.unknown} stages of unknown length" if self.unknown else ""
+        expected = f"{self.expected_seconds:.0f} s, ${self.expected_cost_dollars:.2f}"
+        return f"{self.stages_to_run} of {self.stages} stages to run, expected: {expected}{rest}"
+
+
+def plan_total(stages: Sequence[PlannedStage], price_per_hour: float) -> PlanTotal:
+    """Count and add up; the price is in dollars."""
+    waiting = [stage for stage in stages if not stage.cached]
+    known = [stage.seconds for stage in waiting if stage.seconds is not None]
+    return PlanTotal(
+        stages=len(stages),
+        stages_to_run=len(waiting),
+        expected_seconds=sum(known),
+        unknown=len(waiting) - len(known),
+        expected_cost_dollars=sum(known) / 3600 * price_per_hour,
+    )
 
 
 def is_planned(reference: Reference) -> bool:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from polymlops.config.hashing import canonical, content_hash
 from polymlops.errors import ArtifactError, PolymlopsError, StageError, TrackingError
-from polymlops.records import Job, NoteLog
+from polymlops.records import Job, NoteLog, ProgressLog, silent
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
@@ -69,11 +69,23 @@ class Stage(Generic[R]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[R]):
-    """A stage's result, and whether it had to be made."""
+    """A stage's result, whether it had to be made, and why earlier attempts at it failed."""
 
     ref: R
     cached: bool
     seconds: float
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of several attempts at a stage: why those before it failed, and where it says how far it is."""
+
+    failures: tuple[str, ...] = ()
+    progress: ProgressLog = silent
+
+
+FIRST = Attempt()
 
 
 class RunContext(BaseModel):
@@ -92,7 +104,7 @@ class RunContext(BaseModel):
         """Verified copies of artifacts, by digest."""
         return self.output_dir / "cache"
 
-    def run(self, stage: Stage[R]) -> Outcome[R]:
+    def run(self, stage: Stage[R], attempt: Attempt = FIRST) -> Outcome[R]:
         """Return the stage's artifact from the ledger, or make it. One process of a machine at a time does a stage.
 
         Raises:
@@ -108,7 +120,7 @@ class RunContext(BaseModel):
                     shutil.rmtree(self.output_dir / "work" / key, ignore_errors=True)  # of one killed after its end
                     return found
                 logger.info("%s: begins", stage.title)
-                outcome = _attempt(client, self, stage, key)
+                outcome = _attempt(client, self, stage, key, attempt)
                 logger.info("%s: done in %.1f s", stage.title, outcome.seconds)
                 return outcome
 
@@ -146,14 +158,15 @@ def _look_up(client: MlflowClient, stage: Stage[R], key: str) -> Outcome[R] | No
     return None if found is None else Outcome(found[0], cached=True, seconds=found[1])
 
 
-def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str) -> Outcome[R]:
+def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str, attempt: Attempt) -> Outcome[R]:
     started = time.monotonic()
     folder = context.output_dir / "work" / key
-    run_id = ledger.begin_run(client, context.experiment_id, _tags(context, stage, key), flatten(stage.spec))
+    tags = _tags(context, stage, key) | ledger.attempt_tags(attempt.failures)
+    run_id = ledger.begin_run(client, context.experiment_id, tags, flatten(stage.spec))
     with held(context.output_dir, run_id):
         try:
             ledger.supersede(client, key, by=run_id)
-            uri, manifest = _work(client, context, stage, folder, run_id)
+            uri, manifest = _work(client, context, stage, folder, run_id, attempt.progress)
             first = ledger.find_finished(client, key, stage.result)
             if first is not None:  # another machine was at it too
                 ledger.give_way(client, run_id, first[0].run_id)
@@ -166,19 +179,18 @@ def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: st
     adopt(folder / "output", manifest, context.cache)
     shutil.rmtree(folder, ignore_errors=True)
     ref = stage.result(run_id=run_id, uri=uri, digest=manifest.digest)
-    return Outcome(ref, cached=False, seconds=time.monotonic() - started)
+    return Outcome(ref, False, time.monotonic() - started, attempt.failures)
 
 
 def _work(
-    client: MlflowClient, context: RunContext, stage: Stage[R], folder: Path, run_id: str
+    client: MlflowClient, context: RunContext, stage: Stage[R], folder: Path, run_id: str, progress: ProgressLog
 ) -> tuple[str, Manifest]:
     """Fetch the inputs, do the work and publish what it left: where it is, and its manifest."""
     _log_datasets(client, run_id, stage)
     paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
     log = MetricBuffer(client, run_id)
-    job = Job(
-        output=_emptied(folder / "output"), scratch=_made(folder / "scratch"), log=log, note=_tagger(client, run_id)
-    )
+    output, scratch = _emptied(folder / "output"), _made(folder / "scratch")
+    job = Job(output, scratch, log, _tagger(client, run_id), progress)
     metrics = stage.work(paths, job)
     log.flush()
     ledger.log_metrics(client, run_id, metrics)

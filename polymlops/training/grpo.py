@@ -134,7 +134,7 @@ def build_grpo_trainer(
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    use_quiet_progress(trainer)
+    use_quiet_progress(trainer, job.progress)
     _check_start(trainer, encoded, spec)
     return trainer
 

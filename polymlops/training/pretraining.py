@@ -109,7 +109,7 @@ def _pretrain(
         optimizers=(MuonAdamW(model, config.learning_rate), None),  # the trainer makes the schedule
         callbacks=[MarkComplete(), HistoryCallback(job.log)],
     )
-    use_quiet_progress(trainer)
+    use_quiet_progress(trainer, job.progress)
     checkpoint = latest_complete(job.scratch / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return model.eval()

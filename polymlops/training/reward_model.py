@@ -85,7 +85,7 @@ def train_reward_model(config: RewardModelConfig, base: Path, dataset: Path, job
     first = {name: held_out_scores(shop, name, fold_N, 0) for name in config.candidates}
     compared = {name: agreement(scores, held_of(shop, index)) for name, (index, scores) in first.items()}
     kept = max(config.candidates, key=lambda name: compared[name].within_post_spearman.value)
-    validation = validate_scores(shop, _out_of_fold(shop, kept, fold_N, first[kept]), fold_N)
+    validation = validate_scores(shop, _out_of_fold(shop, kept, fold_N, first[kept], job), fold_N)
     about = {"kept": kept, "rows": len(rows), "posts": len(texts), "settings": config.model_dump(by_alias=True)}
     candidates = {name: asdict(found) for name, found in compared.items()}
     report = report_of(validation, about | {"candidates_on_first_fold": candidates})
@@ -110,11 +110,12 @@ def load_reward_model(folder: Path) -> RewardModel:
     return RewardModel(features, load_candidate(folder, about), about["average"], tuple(about["human_scores"]))
 
 
-def _out_of_fold(shop: Workshop, kept: Candidate, fold_N: Ints, first: tuple[Ints, Floats]) -> Floats:
+def _out_of_fold(shop: Workshop, kept: Candidate, fold_N: Ints, first: tuple[Ints, Floats], job: Job) -> Floats:
     """Scores of every row by the candidate that did not see its post, (N,); the first fold's are at hand."""
     scores_N = np.zeros(len(shop.rows))
     scores_N[first[0]] = first[1]
     for fold in range(1, shop.config.folds):
+        job.progress(fold, shop.config.folds, "fold")
         index, scores = held_out_scores(shop, kept, fold_N, fold)
         scores_N[index] = scores
     return scores_N

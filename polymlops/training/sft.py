@@ -85,7 +85,7 @@ def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokeni
         callbacks=callbacks,
         diversity=_diversity_term(spec, base, tokenizer),
     )
-    use_quiet_progress(trainer)
+    use_quiet_progress(trainer, job.progress)
     return trainer
 
 
