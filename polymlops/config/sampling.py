@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any, Literal
 
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from polymlops.config.input_files import BY_CONTENT
 from polymlops.config.section import Section
 
 
@@ -22,6 +25,29 @@ class SamplingConfig(Section):
     batch: int = Field(256, ge=1, description="sequences decoded together")
     few_shot: int = Field(3, ge=1, description="examples in the few-shot prompt")
     seed: int = Field(1234, ge=0, description="of the choice of prompts, and of every draw, with the prompt's id")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers",
+        description="what draws the sample sets: `vllm` is a running `vllm serve` on CUDA, with draws of its own",
+    )
+    vllm_url: str | None = Field(
+        None, pattern="^https?://", description="its address, http://127.0.0.1:8000; changes no result"
+    )
+
+    @model_validator(mode="after")
+    def _engine_has_an_address(self) -> SamplingConfig:
+        if self.engine == "vllm" and self.vllm_url is None:
+            raise ValueError("engine vllm needs vllm_url, the address of a running `vllm serve MODEL`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _keyed(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """All fields; in a cache key neither the address nor the usual engine, without which the keys were made."""
+        values: dict[str, Any] = dump(self)
+        if info.context == BY_CONTENT:
+            values.pop("vllm_url", None)
+            if self.engine == "transformers":
+                values.pop("engine", None)
+        return values
 
 
 class DynamicsSpec(Section):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from polymlops.config.sampling import SamplingConfig
 from polymlops.config.slices import SampleSpec
 from polymlops.data.prompts import Prompt, chat, few_shot_examples, prompts_of
 from polymlops.errors import InputError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Encode = Callable[["PreTrainedTokenizerFast", Prompt], list[int]]
 Decode = Callable[["PreTrainedTokenizerFast", Candidate], str]
+# Tokenised prompts, a key for each, candidates a prompt, decoding -> candidates by prompt.
+Draw = Callable[[Sequence[Sequence[int]], Sequence[int], int, Decoding], list[list[Candidate]]]
 SCHEMA = {
     "arm": pl.String,
     "seed": pl.Int64,
@@ -119,7 +122,7 @@ class Sampler:
         self.spec = spec
         self.questions = questions
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(base)
-        self.model: Any = load_with_adapter(base, adapter)
+        self.draw, self.context = _engine(spec.sampling, base, adapter)
 
     def sample(self, prompts: Sequence[Prompt], progress: Any = None) -> pl.DataFrame:
         """Candidates of the prompts, in order, decoded `sampling.batch` sequences at a time."""
@@ -131,7 +134,7 @@ class Sampler:
             part = prompts[start : start + together]
             encoded = [self._encode(prompt) for prompt in part]
             keys = [prompt_key(sampling.seed, prompt.prompt_id) for prompt in part]
-            groups = sample_candidates(self.model, encoded, keys, sampling.n, decoding)
+            groups = self.draw(encoded, keys, sampling.n, decoding)
             for prompt, group in zip(part, groups, strict=True):
                 rows += self._rows(prompt, group)
             if progress is not None:
@@ -140,11 +143,10 @@ class Sampler:
 
     def _encode(self, prompt: Prompt) -> list[int]:
         tokens = self.questions.encode(self.tokenizer, prompt)
-        context = self.model.config.max_position_embeddings
-        if len(tokens) + self.spec.sampling.max_new_tokens > context:
+        if len(tokens) + self.spec.sampling.max_new_tokens > self.context:
             raise InputError(
                 f"prompt {prompt.prompt_id} has {len(tokens)} tokens and leaves no room for "
-                f"{self.spec.sampling.max_new_tokens} more in a context of {context}; "
+                f"{self.spec.sampling.max_new_tokens} more in a context of {self.context}; "
                 "lower sampling.few_shot or sampling.max_new_tokens"
             )
         return tokens
@@ -158,6 +160,17 @@ class Sampler:
                 *(spec.arm, spec.seed, spec.domain, prompt.prompt_id, sample_id, prompt.text, text),
                 *(len(candidate.tokens), candidate.logprob, candidate.entropy, reason),
             )
+
+
+def _engine(sampling: SamplingConfig, base: Path, adapter: Path | None) -> tuple[Draw, int]:
+    """What draws candidates, and the tokens that prompt and candidate may have together."""
+    if sampling.engine == "vllm":
+        from polymlops.generation.vllm_server import VLLMServer
+
+        server = VLLMServer(str(sampling.vllm_url), base, adapter)
+        return server.sample_candidates, server.context
+    model: Any = load_with_adapter(base, adapter)
+    return partial(sample_candidates, model), int(model.config.max_position_embeddings)
 
 
 def _shards(prompts: Sequence[Prompt], size: int) -> list[tuple[str, Sequence[Prompt]]]:
