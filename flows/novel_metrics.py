@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from prefect import flow
 
@@ -21,7 +22,7 @@ from polymlops.tracking.tables import TableRow
 from tasks.arms import ScoreSources, score_samples
 from tasks.novel import measure_domain
 from tasks.policy import result_of, retrying
-from tasks.reporting import publish_page
+from tasks.reporting import PublishedPage, publish_page
 
 
 @flow(name="novel-metrics", flow_run_name="{config.name}", persist_result=False)
@@ -34,7 +35,8 @@ def novel_metrics(config: ExperimentConfig, context: RunContext | None = None) -
         table = record_novel_table(run, artifacts.reports)
         for domain, report in artifacts.reports.items():
             folder = run.export(report, f"{config.name}/novel-metrics/{domain}").parent
-        page = result_of(retrying(publish_page, config.execution.retries)(run, config.name, return_state=True))
+        task = retrying(publish_page, config.execution.retries)
+        page = cast(PublishedPage, result_of(task(run, config.name, return_state=True)))
         show_results(run, config.name, artifacts.reports, by_domain(table))
         results = NovelResults(
             parent_run_id=run.parent_run_id,

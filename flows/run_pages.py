@@ -96,7 +96,7 @@ def _figures(run: RunContext, ref: ReportRef) -> str:
     for path in sorted(folder.rglob("*.png")):
         file = path.relative_to(folder).as_posix()
         page = run_page(address, run.experiment_id, ref.run_id, f"output/{file}")
-        lines.append(f"[![{plain(file)}]({file_address(address, ref, file)})]({page})")
+        lines += [f"[{plain(file)}]({page})", f"![{plain(file)}]({file_address(address, ref, file)})"]
     return "\n\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.utilities.context import get_task_and_flow_run_ids
 
 from polymlops.records import ProgressLog, silent
+from polymlops.report.markdown import plain
 from tasks.run_pages import REFUSALS, artifact_key, create_artifact, in_thread, logger, page_client
 
 INTERVAL_S, PAUSE_S = 5.0, 30.0  # between two updates; after the API did not take one
@@ -67,8 +68,11 @@ class PageProgress:
     def close(self) -> None:
         """Send the last state, or leave it after LAST_S."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join(LAST_S)
+        if self._thread is None:
+            return
+        self._thread.join(LAST_S)
+        if self._thread.is_alive():
+            self._complain("the Prefect API does not answer")
 
     def _send_until_ended(self) -> None:
         sent, is_last = None, False
@@ -84,14 +88,18 @@ class PageProgress:
             with page_client() as client:
                 self._put(client, 100 * min(done / total, 1.0) if total else 0.0, f"{done:,} of {total:,} {unit}s")
         except REFUSALS as error:
-            if not self._complained:
-                logger.warning("%s: its progress is not shown for now: %s", self._title, error)
-            self._complained = True
+            self._complain(str(error))
             return False
         return True
 
+    def _complain(self, reason: str) -> None:
+        """Once, however long it lasts."""
+        if not self._complained:
+            logger.warning("%s: its progress is not shown for now: %s", self._title, reason)
+        self._complained = True
+
     def _put(self, client: SyncPrefectClient, percent: float, text: str) -> None:
-        description = f"{self._title}: {text}"
+        description = plain(f"{self._title}: {text}")
         if self._artifact is not None:
             client.update_artifact(self._artifact, ArtifactUpdate(data=percent, description=description))
             return

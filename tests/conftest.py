@@ -19,6 +19,12 @@ os.environ |= {
 }
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("pictures", "of tests/flows/test_ui_browser.py")
+    group.addoption("--finished-run", help="output folder of a finished roadmap, in place of a smoke run")
+    group.addoption("--save-screenshots", help="folder for pictures of both UIs")
+
+
 def _job(folder: Path):
     from polymlops.records import Job
 

@@ -67,17 +67,6 @@ def test_the_page_lies_where_it_was_printed_and_on_the_roadmaps_run(smoke, print
     assert "has not finished" not in text
 
 
-def test_prefect_links_the_page_with_its_verdict(smoke, printed):
-    with sqlite3.connect(smoke.output_dir / "prefect" / "prefect.db") as database:
-        rows = database.execute(
-            "select key, data, description from artifact where type = 'markdown' order by created"
-        ).fetchall()
-    (key, data, description), *_ = rows  # another run of the roadmap links its page again
-    assert key == "report-smoke"
-    assert Path(printed["page"]).as_uri() in data
-    assert "social: " in description
-
-
 def test_phase_4_alone_finds_everything_and_samples_nothing(smoke, shell):
     before = stage_runs(smoke.output_dir)
     code, done = shell.run("run", PROFILE, "--phase", "4", "--json", "--set", f"output_dir={smoke.output_dir}")

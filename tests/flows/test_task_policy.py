@@ -80,3 +80,9 @@ def test_state_tells_whether_the_ledger_had_it(cached, name):
     state = as_state(Outcome(ref, cached, 1.5))
     assert (state.name, state.is_completed(), state.data) == (name, True, ref)
     assert state.message == "run r, 1.5 s"
+
+
+def test_state_tells_why_there_were_retries():
+    ref = ModelRef(run_id="r", uri="u", digest="d")
+    state = as_state(Outcome(ref, False, 1.5, ("TrackingError: away", "TimeoutError: late")))
+    assert state.message == "run r, 1.5 s, attempt 3 after TrackingError: away; TimeoutError: late"
