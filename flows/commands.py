@@ -89,9 +89,9 @@ def plan_command(config: ExperimentConfig, as_json: bool) -> None:
 
 def doctor_command(config: ExperimentConfig, as_json: bool) -> None:
     """Print the checks; fail where one does."""
+    from flows.checks import print_checks
     from flows.doctor import examine
     from flows.environment import set_environment
-    from flows.printing import print_checks
 
     set_environment(config)
     checks = examine(config)

@@ -21,7 +21,7 @@ from polymlops.models.hub_access import HubRepository, check_access
 
 TIMEOUT_S = 3.0
 FIRST_SERVER_ERROR = 500
-ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+DATABASE = "mlflow.db"
 
 
 def check_hub(config: ExperimentConfig) -> Iterator[Check]:
@@ -93,20 +93,38 @@ def check_judges(config: ExperimentConfig) -> Iterator[Check]:
 
 
 def check_tracking(config: ExperimentConfig) -> Check:
-    """Is the store of runs there, and does it let us read?"""
+    """Is the store of runs there, and may we read it? A server is not asked by its client, which tries for long."""
+    uri = config.tracking.uri
+    if uri is not None and uri.startswith(("http://", "https://")):
+        return _server(uri)
+    remedy = "another version made it: use that one, or another output_dir or tracking.uri"
+    if uri is None and not (config.output_dir / DATABASE).is_file():
+        return Check("tracking store", "ok", "the SQLite file of the output folder (made by the first run)")
     from polymlops.tracking.plans import plan_context
 
-    uri = config.tracking.uri or "the SQLite file of the output folder"
-    remedy = "start the server, or unset tracking.uri"
-    if uri.startswith(("http://", "https://")) and not answers(f"{uri.rstrip('/')}/health"):
-        return Check("tracking store", "fail", f"{_bare(uri)} does not answer", remedy)
-    for name, value in ONE_TRY.items():
-        os.environ.setdefault(name, value)
     try:
-        context = plan_context(config)
+        plan_context(config)
     except TrackingError as error:
         return Check("tracking store", "fail", str(error), remedy)
-    return Check("tracking store", "ok", f"{_bare(uri)}{'' if context.client else ' (made by the first run)'}")
+    return Check("tracking store", "ok", _bare(uri) if uri else "the SQLite file of the output folder")
+
+
+def _server(uri: str) -> Check:
+    """An MLflow server, with the account that its client would use."""
+    name, password = (os.environ.get(f"MLFLOW_TRACKING_{part}", "") for part in ("USERNAME", "PASSWORD"))
+    path = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search"
+    try:
+        answer = httpx.get(path, params={"max_results": 1}, timeout=TIMEOUT_S, auth=(name, password) if name else None)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        what = f"{_bare(uri)} does not answer ({type(error).__name__})"
+        return Check("tracking store", "fail", what, "start the server, or unset tracking.uri")
+    if answer.status_code in (401, 403):
+        remedy = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return Check("tracking store", "fail", f"{_bare(uri)} lets nobody in without an account", remedy)
+    if answer.status_code != httpx.codes.OK:
+        what = f"{_bare(uri)} answers {answer.status_code}: no MLflow server, or one that is not ready"
+        return Check("tracking store", "fail", what, "correct tracking.uri, or look at the server")
+    return Check("tracking store", "ok", f"{_bare(uri)} answers")
 
 
 def check_prefect(config: ExperimentConfig) -> Iterator[Check]:

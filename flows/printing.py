@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from flows.checks import Check
 from flows.results import DomainResults, GeneralizationResults, NovelResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
@@ -99,16 +98,6 @@ def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json
         table.add_row(stage.title, "cached" if stage.cached else "to run", _seconds(stage))
     _print_table(table)
     click.echo(total)
-
-
-def print_checks(checks: Sequence[Check], as_json: bool) -> None:
-    """One line a check, with a remedy where it is not ok."""
-    if as_json:
-        _print_json([asdict(check) for check in checks])
-        return
-    for check in checks:
-        remedy = f"  -> {check.remedy}" if check.remedy else ""
-        click.echo(f"{check.level:<4}  {check.name}: {check.found}{remedy}")
 
 
 def _verdicts(phase: Phase) -> list[str]:

@@ -128,7 +128,7 @@ def test_the_hub_is_asked_for_access_and_licence_before_gigabytes(tmp_path):
 
     with serving(answer) as (endpoint, asked):
         levels, said = hub_lines(
-            tmp_path, endpoint, "base_model.encoder={kind: hub, id: a/b, revision: " + "0" * 40 + "}"
+            tmp_path, endpoint, "base_model.encoder={kind: hub, id: a/b, revision: " + "f" * 40 + "}"
         )
     assert levels == {"base_model.id": "fail", "base_model.encoder.id": "ok", "code.suite.hub": "fail"}
     assert "gated: accept its licence" in said
@@ -217,7 +217,7 @@ def test_a_fitting_gpu_is_ok_and_a_small_or_old_one_is_not(tmp_path, monkeypatch
     found = machine()
     assert {found[name].level for name in ("GPU", "bfloat16", "memory")} == {"ok"}
     assert "H100" in found["memory"].found
-    with_gpu(tmp_path, monkeypatch, "Tesla T4, 550.54, 15360, 15000, 7.5")
+    with_gpu(tmp_path, monkeypatch, "Tesla P4, 550.54, 7680, 7500, 6.1")
     found = machine()
     assert [found[name].level for name in ("GPU", "bfloat16", "memory")] == ["ok", "fail", "fail"]
     assert "micro_batch" in found["memory"].remedy
@@ -263,3 +263,35 @@ def test_an_api_that_workers_need_is_asked(monkeypatch):
         monkeypatch.setenv("PREFECT_API_URL", f"{endpoint}/api")
         assert [check.level for check in check_prefect(pools)] == ["ok"]
     assert [check.level for check in check_prefect(pools)] == ["fail"]
+
+
+def test_a_tracking_server_is_asked_once_and_its_password_is_not_shown(tmp_path, monkeypatch):
+    from flows.doctor_reach import check_tracking
+
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "never-shown")
+    statuses = iter((200, 401, 500))
+    with serving(lambda path: (next(statuses), {})) as (endpoint, asked):
+        uri = endpoint.replace("http://", "http://ben:neither@")
+        found = [check_tracking(load_config("smoke", [f"tracking.uri={uri}"])) for _ in range(3)]
+    assert [check.level for check in found] == ["ok", "fail", "fail"]
+    assert "MLFLOW_TRACKING_USERNAME" in found[1].remedy
+    assert len(asked) == 3
+    assert not {"never-shown", "neither"} & set(str(found).replace("@", " ").replace(":", " ").split())
+    gone = check_tracking(load_config("smoke", [f"tracking.uri={endpoint}"]))
+    assert (gone.level, "does not answer" in gone.found) == ("fail", True)
+    (tmp_path / "mlflow.db").write_bytes(b"no database")
+    assert check_tracking(load_config("smoke", [f"output_dir={tmp_path}"])).level == "fail"
+
+
+def test_nothing_that_takes_seconds_is_imported(tmp_path):
+    """Neither torch nor MLflow nor Prefect: a first call answers before anybody has left."""
+    script = (
+        "import sys; from click.testing import CliRunner; from flows.cli import main; "
+        f"CliRunner().invoke(main, ['doctor', 'qwen3-8b', '--set', 'output_dir={tmp_path}']); "
+        "print(sorted({'torch', 'mlflow', 'prefect'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script]
+    environment = clean_environment(HF_HUB_OFFLINE="1")
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
