@@ -150,9 +150,13 @@ def score(**options: Any) -> None:
 @main.command()
 @evaluate_options
 def evaluate(**options: Any) -> None:
-    """Evaluate a model on a domain: sample it, execute its programs in the sandbox, score them."""
+    """Evaluate a model on a domain: sample it, score what it says (programs are executed in the sandbox).
+
+    A registered adapter brings its base along. The same command goes on where it was killed.
+    """
     from flows.commands import exit_codes
-    from flows.evaluating import EvaluateRequest, evaluate_command
+    from flows.evaluate_request import EvaluateRequest
+    from flows.evaluating import evaluate_command
 
     with exit_codes():
         evaluate_command(EvaluateRequest(**options))

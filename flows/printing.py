@@ -81,8 +81,9 @@ def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_js
         return
     _print_table(_arms_table(rows))
     _print_notes(summary["notes"])
-    for name in ("suite", "folder"):
-        click.echo(f"{name}: {summary[name]}")
+    for name in ("model", "domain", "suite", "data", "prompts", "folder"):
+        if name in summary:
+            click.echo(f"{name}: {summary[name]}")
 
 
 def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:

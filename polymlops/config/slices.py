@@ -46,7 +46,7 @@ class SampleSpec(Section):
 class ScoreSpec(Section):
     """The scores of one sample set."""
 
-    arm: Arm
+    arm: Slug
     seed: int = Field(ge=0)
     domain: Domain = "social"
     ks: tuple[int, ...] = Field(min_length=1, description="candidates shown")

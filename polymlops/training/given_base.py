@@ -52,6 +52,13 @@ def take_base_model(spec: GivenModelSpec, dataset: Path, job: Job) -> dict[str, 
             token, or what this machine does not have; each with its remedy.
         ArtifactError: the Hub cannot be reached.
     """
+    tokenizer, report = take_model(spec, job)
+    _write_encoder(spec, tokenizer, dataset, job.output / "encoder")
+    return report
+
+
+def take_model(spec: GivenModelSpec, job: Job) -> tuple[PreTrainedTokenizerFast, dict[str, float]]:
+    """The same without an encoder, for work that compares no meanings; the prepared tokenizer and the report."""
     place = _place(spec)
     folder = place.folder()
     files = weight_files(folder, spec.source.allow_pickle)
@@ -65,7 +72,6 @@ def take_base_model(spec: GivenModelSpec, dataset: Path, job: Job) -> dict[str, 
     config = _read_config(folder, tokenizer)
     for part in (tokenizer, config, generation_config(folder, tokenizer)):
         part.save_pretrained(job.output)
-    _write_encoder(spec, tokenizer, dataset, job.output / "encoder")
     write_reference(reference, job.output)
     report = {
         "base/weights_gib": sum(path.stat().st_size for path in files) / 2**30,
@@ -73,7 +79,7 @@ def take_base_model(spec: GivenModelSpec, dataset: Path, job: Job) -> dict[str, 
         "base/context": float(config.max_position_embeddings),
     }
     (job.output / "report.json").write_text(json.dumps(report, indent=1))
-    return report
+    return tokenizer, report
 
 
 def _place(spec: GivenModelSpec) -> ModelPlace:
