@@ -80,11 +80,11 @@ def plan_command(config: ExperimentConfig, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ.setdefault("PREFECT_HOME", home)  # Prefect makes a folder when it is imported; a plan leaves none
         set_environment(config)
-        from flows.execution import planned_stages
+        from flows.execution import planned_stages, spent_so_far
         from flows.printing import print_plan
         from flows.roadmap import carry_out
 
-        print_plan(config, planned_stages(config, carry_out), as_json)
+        print_plan(config, planned_stages(config, carry_out), spent_so_far(config), as_json)
 
 
 def doctor_command(config: ExperimentConfig, as_json: bool) -> None:

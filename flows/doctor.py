@@ -17,7 +17,7 @@ from flows.checks import Check
 from flows.commands import check_writable
 from flows.doctor_files import check_files
 from flows.doctor_machine import check_machine
-from flows.doctor_reach import check_hub, check_judges, check_prefect, check_tracking
+from flows.doctor_reach import DATABASE, check_hub, check_judges, check_prefect, check_tracking
 from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.config.ingest import InteractionSource
 from polymlops.config.schema import ExperimentConfig
@@ -107,6 +107,8 @@ def check_threads(threads: int) -> Check:
 
 def _abandoned(config: ExperimentConfig) -> Iterator[Check]:
     """Were runs left open by a process that was killed? They are closed."""
+    if config.tracking.uri is None and not (config.output_dir / DATABASE).is_file():
+        return
     from polymlops.tracking.abandoned import close_abandoned
     from polymlops.tracking.store import database_file, open_store, tracking_uri
 

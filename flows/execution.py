@@ -25,7 +25,7 @@ from polymlops.errors import PolymlopsError
 from polymlops.refs import Reference
 from polymlops.tracking.fingerprint import folder_fingerprint
 from polymlops.tracking.plans import PlanContext, PlannedStage, plan_context
-from polymlops.tracking.roadmaps import roadmap_run
+from polymlops.tracking.roadmaps import roadmap_run, spent_by
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.store import tracking_uri
 from tasks.attempts import CountedRunner
@@ -101,7 +101,7 @@ def tracked(config: ExperimentConfig, joined: RunContext | None, walk: Walk | No
         return
     logging.getLogger("polymlops").setLevel(logging.INFO)  # Prefect sends what it is given to its API
     here = on_this_machine(config)
-    source = folder_fingerprint(Path(tasks.__file__).parent)
+    source = _source_of_stages()
     flow_run_id = flow_run.get_id()
     with alone(config.name):
         close_runs(tracking_uri(here.tracking.uri, here.output_dir), here.output_dir)
@@ -118,6 +118,23 @@ def planned_stages(config: ExperimentConfig, walk: Walk) -> list[PlannedStage]:
     context = plan_context(config)
     walk(planned(context), config)
     return context.stages
+
+
+def spent_so_far(config: ExperimentConfig) -> float:
+    """Dollars that the roadmap of a config has cost in all its attempts; 0 before the first.
+
+    Raises:
+        TrackingError: the tracking store cannot be reached.
+    """
+    context = plan_context(config)
+    if context.client is None or context.experiment_id is None:
+        return 0.0
+    return spent_by(config, context.client, context.experiment_id, _source_of_stages())
+
+
+def _source_of_stages() -> str:
+    """Fingerprint of everything that stages use."""
+    return folder_fingerprint(Path(tasks.__file__).parent)
 
 
 def _plan_for_people(config: ExperimentConfig, walk: Walk | None) -> list[PlannedStage]:

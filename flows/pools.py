@@ -1,4 +1,4 @@
-"""Which stages go to which work pool, and the runner that has a stage done there instead of here."""
+"""The stages that work pools do, and the runner that has a stage done there instead of here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from flows.stage_requests import StageRequest, dump_arguments
 from polymlops.config.hashing import content_hash
 from polymlops.errors import StageError, UsageError, WorkerLostError
 from polymlops.tracking import ledger
+from polymlops.tracking.budget import check_budget
+from polymlops.tracking.prices import pool_of
 from polymlops.tracking.stages import Attempt, Outcome, R, RunContext, Stage
 from polymlops.tracking.store import open_store
 from tasks.analysis import analyse_adapters, analyse_mechanism, check_theory
@@ -31,7 +33,7 @@ from tasks.progress import page_here
 from tasks.reporting import write_core_results, write_cross_domain, write_theoretical_depth
 from tasks.rewards import train_grpo, train_reward_model
 
-GPU_STAGES: tuple[Task[..., Any], ...] = (
+STAGES: tuple[Task[..., Any], ...] = (
     build_base_model,
     train_adapter,
     sample_arm,
@@ -41,8 +43,6 @@ GPU_STAGES: tuple[Task[..., Any], ...] = (
     train_on_programs,
     sample_texts,
     analyse_mechanism,
-)
-CPU_STAGES: tuple[Task[..., Any], ...] = (
     prepare_dataset,
     score_samples,
     score_programs,
@@ -69,15 +69,10 @@ def stage_named(name: str) -> Task[..., Any]:
     Raises:
         StageError: there is none of that name.
     """
-    found = {task.name: task for task in GPU_STAGES + CPU_STAGES}.get(name)
+    found = {task.name: task for task in STAGES}.get(name)
     if found is None:
         raise StageError(f"no stage {name} here: install the version that asked for it")
     return found
-
-
-def pool_of(name: str) -> str:
-    """The work pool of a stage."""
-    return "gpu" if name in {task.name for task in GPU_STAGES} else "cpu"
 
 
 class PoolRunner:
@@ -98,12 +93,14 @@ class PoolRunner:
         Raises:
             UsageError: the worker refused the request; it would refuse it again.
             WorkerLostError: its worker is gone.
+            BudgetError: the roadmap's money does not reach for it.
             StageError: it failed, or was cancelled.
         """
         found = self.context.find(stage)
         if found is not None:
             logger.info("%s: cached", stage.title)
             return found
+        check_budget(open_store(self.context.tracking_uri), self.context, stage)
         request = self._request(stage, attempt)
         try:
             run = _completed(request, _dispatch(request))

@@ -86,19 +86,23 @@ def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_js
             click.echo(f"{name}: {summary[name]}")
 
 
-def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], as_json: bool) -> None:
-    """Stages, what is cached, and expected time and cost of the rest."""
-    total = plan_total(stages, config.tracking.price_per_hour)
+def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], spent: float, as_json: bool) -> None:
+    """Stages, what is cached, expected time and cost of the rest, and what is left of a budget."""
+    total, budget = plan_total(stages), config.execution.budget_dollars
+    money = {"spent_dollars": spent, "budget_dollars": budget}
     if as_json:
         _print_json(
-            {"stages": [asdict(stage) for stage in stages], "total": asdict(total), "config": canonical(config)}
+            {"stages": [asdict(stage) for stage in stages], "total": asdict(total) | money, "config": canonical(config)}
         )
         return
-    table = Table("stage", "", "seconds", title=config.name)
+    table = Table("stage", "", "seconds", "dollars", "measured with", title=config.name)
     for stage in stages:
-        table.add_row(stage.title, "cached" if stage.cached else "to run", _seconds(stage))
+        numbers = (_number(stage.seconds, 0), _number(stage.dollars, 4))
+        table.add_row(stage.title, "cached" if stage.cached else "to run", *numbers, stage.basis or "")
     _print_table(table)
     click.echo(total)
+    if budget is not None:
+        click.echo(f"budget: ${budget:g}, of which ${spent:.2f} is spent in this roadmap")
 
 
 def _verdicts(phase: Phase) -> list[str]:
@@ -156,8 +160,8 @@ def _difference(row: Mapping[str, Any] | None) -> str:
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if row['distinguishable'] else ''}"
 
 
-def _seconds(stage: PlannedStage) -> str:
-    return "unknown" if stage.seconds is None else f"{stage.seconds:.0f}"
+def _number(value: float | None, digits: int) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f}"
 
 
 def _uri(config: ExperimentConfig) -> str:

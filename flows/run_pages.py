@@ -52,9 +52,7 @@ def shown_plan(config: ExperimentConfig, stages: Sequence[PlannedStage]) -> Iter
     if not stages:
         yield
         return
-    price = config.tracking.price_per_hour
-    rows = [_plan_row(stage, price) for stage in stages]
-    total = plan_total(stages, price)
+    rows, total = [_plan_row(stage) for stage in stages], plan_total(stages)
     show("table", artifact_key("plan", _flow(), config.name), json.dumps(rows), f"{plain(config.name)}: {total}")
     with shown_progress(f"{_flow()} {config.name}", page_here()) as progress:
         token = COUNTER.set(Counter(len(stages), progress))
@@ -64,18 +62,18 @@ def shown_plan(config: ExperimentConfig, stages: Sequence[PlannedStage]) -> Iter
             COUNTER.reset(token)
 
 
-def _plan_row(stage: PlannedStage, price_per_hour: float) -> dict[str, str]:
-    """What is cached costs nothing; the rest is expected to take what it took the last time."""
+def _plan_row(stage: PlannedStage) -> dict[str, str]:
+    """What is cached costs nothing; the rest is expected to take what was measured."""
+    state = "cached" if stage.cached else "to run"
     if stage.cached:
-        return {"stage": stage.title, "state": "cached", "expected seconds": "0", "expected dollars": "0"}
-    if stage.seconds is None:
-        return {"stage": stage.title, "state": "to run", "expected seconds": "unknown", "expected dollars": "unknown"}
-    dollars = stage.seconds / 3600 * price_per_hour
+        return {"stage": stage.title, "state": state, "expected seconds": "0", "expected dollars": "0"}
+    if stage.seconds is None or stage.dollars is None:
+        return {"stage": stage.title, "state": state, "expected seconds": "unknown", "expected dollars": "unknown"}
     return {
         "stage": stage.title,
-        "state": "to run",
+        "state": state,
         "expected seconds": f"{stage.seconds:.0f}",
-        "expected dollars": f"{dollars:.2f}",
+        "expected dollars": f"{stage.dollars:.2f}",
     }
 
 

@@ -8,6 +8,7 @@ PolymlopsError
 └── StageError            work that was under way failed; exit code 1 (RuntimeError)
     ├── ArtifactError     an artifact is missing or has another digest
     ├── TrackingError     the tracking store did not take or give something
+    ├── BudgetError       the money that was allowed is spent
     ├── WorkerLostError   a worker took a stage and was not heard of again
     ├── TrainingError     training diverged or did not train
     └── DataQualityError  data or a model failed its own validation
@@ -46,6 +47,10 @@ class ArtifactError(StageError):
 
 class TrackingError(StageError):
     """The tracking store could not be reached, or refused what it was given."""
+
+
+class BudgetError(StageError):
+    """What was allowed to be spent does not reach for the next stage; a higher budget goes on from here."""
 
 
 class WorkerLostError(StageError):

@@ -239,6 +239,16 @@ class ExperimentConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _budget_has_a_price(self) -> ExperimentConfig:
+        prices = (self.tracking.price_per_hour, *self.tracking.pool_prices.values())
+        if self.execution.budget_dollars is not None and not any(prices):
+            raise ValueError(
+                "execution.budget_dollars: nothing has a price, so nothing would ever be spent: set "
+                "tracking.price_per_hour, or tracking.pool_prices"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _k_within_n(self) -> ExperimentConfig:
         if max(self.evaluation.ks) > self.sampling.n:
             raise ValueError(f"evaluation.ks: {max(self.evaluation.ks)} is above sampling.n = {self.sampling.n}")

@@ -132,11 +132,12 @@ def _agreement(inputs: CreativeInputs, frame: pl.DataFrame, first: Judged | None
     second.verdicts.write_parquet(job.output / "second_verdicts.parquet")
     prompt_of = {f"{prompt_id}/{sample_id}": prompt_id for prompt_id, sample_id in frame.select(KEYS).iter_rows()}
     found = score_agreement(first.report, second.report, np.random.default_rng(0), clusters=prompt_of)
-    return {
+    agreement = {
         name: value
         for criterion, item in found.items()
         for name, value in agreement_metrics(item, f"agreement/{criterion}").items()
     }
+    return agreement | {"second_judge/dollars": second.metrics["judge/dollars"]}
 
 
 def _store(inputs: CreativeInputs, job: Job) -> Path:

@@ -50,13 +50,6 @@ def find_finished(client: MlflowClient, key: str, result: type[R], *, mark: bool
     return None
 
 
-def last_seconds(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> float | None:
-    """Seconds that the newest finished run with these tags took in this experiment; none where there is none."""
-    conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()] + ["attributes.status = 'FINISHED'"]
-    runs = search(client, " and ".join(conditions), [experiment_id], limit=1)
-    return run_seconds(runs[0]) if runs else None
-
-
 def supersede(client: MlflowClient, key: str, by: str) -> None:
     """End the runs of a key that a killed process left open."""
     for run in open_runs(client, key):
@@ -105,10 +98,15 @@ def begin_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str],
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> None:
     """Log params; a value longer than MLflow takes is cut, and marked so."""
-    entries = [Param(name, _fitting(str(value))) for name, value in params.items()]
+    entries = [Param(name, value) for name, value in as_params(params).items()]
     for start in range(0, len(entries), MAX_PARAMS):
         with tracked_errors(f"log params of run {run_id}"):
             client.log_batch(run_id, params=entries[start : start + MAX_PARAMS])
+
+
+def as_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Params as the store has them."""
+    return {name: _fitting(str(value)) for name, value in params.items()}
 
 
 def log_metrics(

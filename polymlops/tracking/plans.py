@@ -11,6 +11,8 @@ from polymlops.config.hashing import content_hash
 from polymlops.config.schema import ExperimentConfig
 from polymlops.refs import Reference
 from polymlops.tracking import ledger
+from polymlops.tracking.prices import Prices
+from polymlops.tracking.rates import Basis, expectation
 from polymlops.tracking.stages import Outcome, R, Stage
 from polymlops.tracking.store import database_file, open_store, tracked_errors, tracking_uri
 
@@ -23,7 +25,9 @@ class PlannedStage:
 
     title: str
     cached: bool
-    seconds: float | None  # that it took, or took the last time; none where it never ran in this experiment
+    seconds: float | None  # that it took, or should take; none where nothing was measured that says so
+    dollars: float | None  # by the config's prices, judges included
+    basis: Basis | None = None  # what the expectation is taken from
 
 
 @dataclass
@@ -32,6 +36,7 @@ class PlanContext:
 
     client: MlflowClient | None
     experiment_id: str | None
+    prices: Prices
     stages: list[PlannedStage] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
@@ -41,18 +46,21 @@ class PlanContext:
         found = self.client and ledger.find_finished(self.client, key, stage.result, mark=False)
         known, self.keys = key in self.keys, self.keys | {key}  # phases share stages
         if not known:
-            seconds = found[1] if found else self._expected(stage)
-            self.stages.append(PlannedStage(stage.title, cached=bool(found), seconds=seconds))
+            self.stages.append(self._cached(stage, found[1]) if found else self._expected(stage))
         if found:
             return Outcome(found[0], cached=True, seconds=found[1])
         planned = stage.result(run_id=PLANNED, uri=PLANNED, digest=f"{PLANNED}:{content_hash(key)}")
         return Outcome(planned, cached=False, seconds=0.0)
 
-    def _expected(self, stage: Stage[R]) -> float | None:
-        if self.client is None or self.experiment_id is None:
-            return None
-        labels = {name: value for name, value in stage.labels.items() if name != "seed"}
-        return ledger.last_seconds(self.client, self.experiment_id, {ledger.STAGE: stage.name, **labels})
+    def _cached(self, stage: Stage[R], seconds: float) -> PlannedStage:
+        return PlannedStage(stage.title, True, seconds, self.prices.of_stage(stage.name, seconds))
+
+    def _expected(self, stage: Stage[R]) -> PlannedStage:
+        found = expectation(self.client, self.experiment_id, stage) if self.client is not None else None
+        if found is None:
+            return PlannedStage(stage.title, False, None, None)
+        dollars = self.prices.of_stage(stage.name, found.seconds, found.judges)
+        return PlannedStage(stage.title, False, found.seconds, dollars, found.basis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class PlanTotal:
     stages: int
     stages_to_run: int
     expected_seconds: float
-    unknown: int  # stages that never ran in this experiment
+    unknown: int  # stages of which nothing was measured
     expected_cost_dollars: float
 
     def __str__(self) -> str:
@@ -71,16 +79,16 @@ class PlanTotal:
         return f"{self.stages_to_run} of {self.stages} stages to run, expected: {expected}{rest}"
 
 
-def plan_total(stages: Sequence[PlannedStage], price_per_hour: float) -> PlanTotal:
-    """Count and add up; the price is in dollars."""
+def plan_total(stages: Sequence[PlannedStage]) -> PlanTotal:
+    """Count and add up."""
     waiting = [stage for stage in stages if not stage.cached]
-    known = [stage.seconds for stage in waiting if stage.seconds is not None]
+    known = [stage for stage in waiting if stage.seconds is not None]
     return PlanTotal(
         stages=len(stages),
         stages_to_run=len(waiting),
-        expected_seconds=sum(known),
+        expected_seconds=sum(stage.seconds or 0.0 for stage in known),
         unknown=len(waiting) - len(known),
-        expected_cost_dollars=sum(known) / 3600 * price_per_hour,
+        expected_cost_dollars=sum(stage.dollars or 0.0 for stage in known),
     )
 
 
@@ -95,11 +103,11 @@ def plan_context(config: ExperimentConfig) -> PlanContext:
     Raises:
         TrackingError: the store cannot be reached.
     """
-    uri = tracking_uri(config.tracking.uri, config.output_dir)
+    uri, prices = tracking_uri(config.tracking.uri, config.output_dir), Prices.of(config.tracking)
     file = database_file(uri)
     if file is not None and not file.exists():
-        return PlanContext(None, None)
+        return PlanContext(None, None, prices)
     client = open_store(uri)
     with tracked_errors(f"find the experiment {config.name}"):
         experiment = client.get_experiment_by_name(config.name)
-    return PlanContext(client, experiment.experiment_id if experiment else None)
+    return PlanContext(client, experiment.experiment_id if experiment else None, prices)

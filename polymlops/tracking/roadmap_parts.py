@@ -20,18 +20,18 @@ from polymlops.errors import InputError, TrackingError
 from polymlops.refs import AnyRef
 from polymlops.tracking import ledger
 from polymlops.tracking.ledger import ROADMAP_KEY
+from polymlops.tracking.prices import Prices
 from polymlops.tracking.roadmaps import ATTEMPTS, STAGES
 from polymlops.tracking.store import tracked_errors
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 PHASES = ("core-results", "theoretical-depth", "generalization", "novel-metrics")
 REFERENCES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, AnyRef])
-PRICE = "tracking.price_per_hour"
 
 
 @dataclass(frozen=True, slots=True)
 class MadeBy:
-    """A run that a result comes from; `dollars` by the price of an hour in the roadmap's config."""
+    """A run that a result comes from; `dollars` by the prices in the roadmap's config, judges included."""
 
     run_id: str
     title: str
@@ -59,9 +59,9 @@ def read_roadmap(client: MlflowClient, named: str) -> Roadmap:
     """
     run = _roadmap_run(client, named)
     phases = listed_phases(client, run.info.run_id)
-    price = float(run.data.params.get(PRICE, "nan"))
+    prices = Prices.of_params(run.data.params)
     ids = dict.fromkeys(ref.run_id for listing in phases.values() for ref in listing.values())
-    runs = tuple(_made_by(client, run_id, price) for run_id in (run.info.run_id, *ids))
+    runs = tuple(_made_by(client, run_id, prices) for run_id in (run.info.run_id, *ids))
     config = _config(client, run.info.run_id)
     return Roadmap(run.info.run_id, run.info.run_name or named, config, phases, runs)
 
@@ -126,14 +126,15 @@ def _config(client: MlflowClient, run_id: str) -> str:
         return Path(client.download_artifacts(run_id, "config.yaml", temporary)).read_text(encoding="utf-8")
 
 
-def _made_by(client: MlflowClient, run_id: str, price: float) -> MadeBy:
+def _made_by(client: MlflowClient, run_id: str, prices: Prices) -> MadeBy:
     try:
         run = find_run(client, run_id, "gone")
     except InputError:
         return MadeBy(run_id, "a run that is gone from the store", math.nan, math.nan)
     is_roadmap = ROADMAP_KEY in run.data.tags  # its time is that of its stages
-    seconds = math.nan if is_roadmap or run.info.end_time is None else ledger.run_seconds(run)
-    return MadeBy(run_id, run.info.run_name or run_id, seconds, seconds / 3600 * price)
+    if is_roadmap or run.info.end_time is None:
+        return MadeBy(run_id, run.info.run_name or run_id, math.nan, math.nan)
+    return MadeBy(run_id, run.info.run_name or run_id, ledger.run_seconds(run), prices.of_run(run))
 
 
 def _place(phase: str) -> int:

@@ -18,8 +18,10 @@ from polymlops.errors import TrackingError
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
+from polymlops.tracking.budget import Budget, is_counted, spent_dollars
 from polymlops.tracking.environment import hardware, package_versions, source_state
 from polymlops.tracking.params import flatten
+from polymlops.tracking.prices import Prices
 from polymlops.tracking.stages import RunContext, dataset_input
 from polymlops.tracking.store import (
     artifact_folder,
@@ -61,6 +63,7 @@ def roadmap_run(config: ExperimentConfig, source: str, flow_run_id: str | None =
     output_dir = config.output_dir.resolve()
     uri = tracking_uri(config.tracking.uri, output_dir)
     client = open_store(uri)
+    prices, limit = Prices.of(config.tracking), config.execution.budget_dollars
     with _alone_here(output_dir, config.name):
         experiment_id = open_experiment(client, config.name, artifact_folder(uri, output_dir))
         run_id, attempt = _open_parent(client, experiment_id, config, source)
@@ -70,13 +73,14 @@ def roadmap_run(config: ExperimentConfig, source: str, flow_run_id: str | None =
             parent_run_id=run_id,
             output_dir=output_dir,
             flow_run_id=flow_run_id,
+            budget=Budget(dollars=limit, prices=prices) if limit is not None else None,
         )
         with held(output_dir, run_id):
             try:
                 if flow_run_id:
                     ledger.set_tags(client, run_id, {ledger.FLOW_RUN: flow_run_id})
                 yield context
-                _log_cost(client, context, config.tracking.price_per_hour, time.monotonic() - started, attempt)
+                _log_cost(client, context, prices, time.monotonic() - started, attempt)
                 ledger.end_run(client, run_id, "FINISHED")
             except BaseException as error:
                 _close(client, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -139,16 +143,26 @@ def log_results(context: RunContext, phase: str, results: Mapping[str, Reference
         client.log_inputs(context.parent_run_id, inputs)
 
 
-def _log_cost(client: MlflowClient, context: RunContext, price_per_hour: float, wall: float, attempt: int) -> None:
+def spent_by(config: ExperimentConfig, client: MlflowClient, experiment_id: str, source: str) -> float:
+    """Dollars that the roadmap of a config has cost in all its attempts; 0 before the first.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+    found = ledger.search(
+        client, f"tags.{ledger.ROADMAP_KEY} = '{roadmap_key(config, source)}'", [experiment_id], limit=1
+    )
+    return spent_dollars(client, experiment_id, found[0].info.run_id, Prices.of(config.tracking)) if found else 0.0
+
+
+def _log_cost(client: MlflowClient, context: RunContext, prices: Prices, wall: float, attempt: int) -> None:
     condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}'"
     runs = ledger.search(client, condition, [context.experiment_id], limit=1000)
-    unknown = {ledger.SUPERSEDED_BY, ledger.LOST}  # whose real end is not known
-    counted = [run for run in runs if not unknown & run.data.tags.keys()]
-    seconds = sum(ledger.run_seconds(run) for run in counted)
+    counted = [run for run in runs if is_counted(run)]
     metrics = {
         "roadmap/wall_seconds": wall,
-        "roadmap/stage_seconds": seconds,
-        "roadmap/cost_dollars": seconds / 3600 * price_per_hour,
+        "roadmap/stage_seconds": sum(ledger.run_seconds(run) for run in counted),
+        "roadmap/cost_dollars": spent_dollars(client, context.experiment_id, context.parent_run_id, prices),
     }
     ledger.log_metrics(client, context.parent_run_id, metrics, step=attempt)
 

@@ -24,6 +24,7 @@ from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
 from polymlops.tracking.artifacts import adopt, materialise, publish
+from polymlops.tracking.budget import Budget, check_budget
 from polymlops.tracking.fingerprint import work_fingerprint
 from polymlops.tracking.manifest import Manifest
 from polymlops.tracking.metric_log import MetricBuffer
@@ -98,6 +99,7 @@ class RunContext(BaseModel):
     parent_run_id: str = Field(description="MLflow run of the roadmap")
     output_dir: Path = Field(description="absolute; local to the machine")
     flow_run_id: str | None = Field(None, description="Prefect's flow run that does the stages")
+    budget: Budget | None = Field(None, description="of the roadmap; where it is none, nobody looks")
 
     @property
     def cache(self) -> Path:
@@ -119,6 +121,7 @@ class RunContext(BaseModel):
                     logger.info("%s: cached", stage.title)
                     shutil.rmtree(self.output_dir / "work" / key, ignore_errors=True)  # of one killed after its end
                     return found
+                check_budget(client, self, stage)
                 logger.info("%s: begins", stage.title)
                 outcome = _attempt(client, self, stage, key, attempt)
                 logger.info("%s: done in %.1f s", stage.title, outcome.seconds)

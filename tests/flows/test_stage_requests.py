@@ -9,13 +9,14 @@ import pytest
 from flows import stage_run
 from flows.execution import planned
 from flows.novel_metrics import carry_out
-from flows.pools import CPU_STAGES, GPU_STAGES, pool_of, stage_named
+from flows.pools import STAGES, pool_of, stage_named
 from flows.stage_requests import dump_arguments, load_arguments, on_machine
 from flows.stored import named_results
 from polymlops.config.profiles import load_config
 from polymlops.errors import StageError
 from polymlops.refs import ModelRef
 from polymlops.tracking.plans import PlanContext
+from polymlops.tracking.prices import Prices
 from polymlops.tracking.stages import Stage
 
 REF = ModelRef(run_id="r", uri="u", digest="d")
@@ -45,7 +46,7 @@ def _key(task, *args, **kwargs):
 def calls():
     """(task, args, kwargs) of every stage of a roadmap, with code arms."""
     config = load_config("smoke", ["code_grpo.objectives={mean: {objective: mean, k: 1, baseline: mean}}"])
-    made, plan = [], planned(PlanContext(None, None))
+    made, plan = [], planned(PlanContext(None, None, Prices(gpu=0, cpu=0)))
 
     def call(task, /, *args, **kwargs):
         made.append((task, args, kwargs))
@@ -56,7 +57,7 @@ def calls():
 
 
 def test_roadmap_has_every_stage_of_the_pools(calls):
-    assert {task.name for task, *_ in calls} == {task.name for task in GPU_STAGES + CPU_STAGES}
+    assert {task.name for task, *_ in calls} == {task.name for task in STAGES}
 
 
 def test_arguments_survive_json_with_the_same_key(calls):
@@ -87,7 +88,6 @@ def test_worker_with_another_source_is_refused_before_it_works(calls):
 
 def test_pools():
     assert (pool_of("train_grpo"), pool_of("score_samples")) == ("gpu", "cpu")
-    assert not {task.name for task in GPU_STAGES} & {task.name for task in CPU_STAGES}
 
 
 def test_files_that_are_no_artifacts_are_those_of_the_worker(calls):

@@ -3,18 +3,21 @@
 from polymlops.config.profiles import validate
 from polymlops.config.schema import LoraConfig
 from polymlops.tracking.plans import PlanContext, plan_context
+from polymlops.tracking.prices import Prices
+
+FREE = Prices(gpu=0, cpu=0)
 
 
 def test_nothing_is_created_where_there_is_nothing(tmp_path):
     config = validate({"name": "test", "output_dir": str(tmp_path / "out")})
-    assert plan_context(config) == PlanContext(None, None)
+    assert plan_context(config) == PlanContext(None, None, FREE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_cached_stage_is_answered_and_what_follows_a_miss_is_to_run(book):
     base = book.context.run(book.stage("base")).ref
     book.context.run(book.stage(inputs={"base": base}))
-    plan = PlanContext(book.client, book.context.experiment_id)
+    plan = PlanContext(book.client, book.context.experiment_id, FREE)
     known = plan.run(book.stage("base")).ref
     assert known == base
     plan.run(book.stage(inputs={"base": known}))
@@ -36,7 +39,18 @@ def test_cached_stage_is_answered_and_what_follows_a_miss_is_to_run(book):
 def test_damaged_artifact_is_to_run_and_not_marked(book):
     ref = book.context.run(book.stage()).ref
     (book.stored(ref) / "manifest.json").unlink()
-    plan = PlanContext(book.client, book.context.experiment_id)
+    plan = PlanContext(book.client, book.context.experiment_id, FREE)
     plan.run(book.stage())
     assert [stage.cached for stage in plan.stages] == [False]
     assert "invalid" not in book.run(ref.run_id).data.tags
+
+
+def test_what_is_to_run_has_a_price_where_it_has_a_time(book):
+    book.context.run(book.stage("train"))
+    plan = PlanContext(book.client, book.context.experiment_id, Prices(gpu=0, cpu=3600))
+    for stage in (book.stage("train"), book.stage("train", LoraConfig(r=2)), book.stage("never before")):
+        plan.run(stage)
+    cached, similar, unknown = plan.stages
+    assert cached.dollars == cached.seconds == similar.seconds == similar.dollars
+    assert (cached.basis, similar.basis) == (None, "other settings")
+    assert (unknown.seconds, unknown.dollars, unknown.basis) == (None, None, None)
