@@ -7,6 +7,8 @@ missing one. What the harness could not judge has no score: it is null, counted,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +16,11 @@ import numpy as np
 import polars as pl
 
 from polymlops.config.code_slices import CodeScoreSpec
-from polymlops.config.coding import CodeScoring
-from polymlops.data.suite_problems import Suite
 from polymlops.data.suites import load_suite
 from polymlops.evaluation.program_diversity import program_diversity
 from polymlops.evaluation.program_runs import Answer, run_answers
 from polymlops.evaluation.sandbox import SandboxPool
+from polymlops.evaluation.shards import Frames, ScoreShard, Shard, Share, Sharing, gathered, one_by_one
 from polymlops.metrics.arrays import Floats
 from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
@@ -35,7 +36,7 @@ class CodeInputs:
     samples: Path
 
 
-def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job) -> dict[str, float]:
+def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job, share: Share = one_by_one) -> dict[str, float]:
     """Write scores.parquet, programs.parquet (one row a candidate) and diversity.parquet (one a problem).
 
     scores.parquet: arm, seed, domain, prompt_id, sample_id, passed and quality (1 or 0; null where the harness failed),
@@ -47,16 +48,17 @@ def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job) -> dict[st
         InputError: the samples answer problems that the suite lacks.
         UsageError: `require_isolation`, and a layer is missing.
     """
-    frame = pl.read_parquet(inputs.samples / "samples.parquet")
-    runs = _run_shards(spec.scoring, load_suite(spec.suite), frame, job)
-    diversity = program_diversity(runs, spec.scoring.same_algorithm, spec.scoring.limits.workers)
-    scores = _scores(frame, runs, diversity.algorithms)
+    frame = _samples(inputs)
+    sharing = Sharing(share, spec.scoring.shard_problems)
+    tables = gathered(CodeShards(spec), inputs, frame, sharing, job.scratch)
+    runs, diversity = tables["runs"], tables["diversity"]
+    scores = _scores(frame, runs, tables["algorithms"])
     scores.write_parquet(job.output / "scores.parquet")
     runs.select(*KEYS, "form", "program").write_parquet(job.output / "programs.parquet")
-    diversity.table.write_parquet(job.output / "diversity.parquet")
+    diversity.write_parquet(job.output / "diversity.parquet")
     for k, value in code_curve(scores, int(frame["sample_id"].max()) + 1).items():  # type: ignore[arg-type]  # a number
         job.log({f"{spec.domain}/pass_at_k": value}, k)
-    metrics = code_metrics(scores, diversity.table, spec.scoring.ks)
+    metrics = code_metrics(scores, diversity, spec.scoring.ks)
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
 
 
@@ -93,22 +95,29 @@ def code_curve(scores: pl.DataFrame, n: int) -> dict[int, float]:
     return dict(zip(range(1, n + 1), _means(values_PM), strict=True))
 
 
-def _run_shards(scoring: CodeScoring, suite: Suite, frame: pl.DataFrame, job: Job) -> pl.DataFrame:
-    from tqdm import tqdm
+@dataclass(frozen=True, slots=True)
+class CodeShards:
+    """Tables of a shard: `runs` and `algorithms`, one row a candidate; `diversity`, one row a problem."""
 
-    tasks = frame["prompt_id"].unique(maintain_order=True).to_list()
-    starts = range(0, len(tasks), scoring.shard_problems)
-    paths = [job.scratch / f"runs-{number:05d}.parquet" for number in range(len(starts))]
-    with SandboxPool(scoring.limits) as pool, tqdm(total=frame.height, desc="execute", unit="program") as bar:
-        for start, path in zip(starts, paths, strict=True):
-            part = frame.filter(pl.col("prompt_id").is_in(tasks[start : start + scoring.shard_problems]))
-            if not path.exists():
-                answers = [Answer(*row) for row in part.select(*KEYS, "text").iter_rows()]
-                runs = run_answers(answers, suite, pool)
-                runs.write_parquet(path.with_suffix(".part"))
-                path.with_suffix(".part").replace(path)
-            bar.update(part.height)
-    return pl.concat([pl.read_parquet(path) for path in paths])
+    spec: CodeScoreSpec
+
+    @contextmanager
+    def opened(self, inputs: CodeInputs) -> Iterator[ScoreShard]:
+        """Load samples and suite, and start the sandbox."""
+        frame, suite, scoring = _samples(inputs), load_suite(self.spec.suite), self.spec.scoring
+
+        def score(shard: Shard) -> Frames:
+            answers = [Answer(*row) for row in shard.of(frame).select(*KEYS, "text").iter_rows()]
+            runs = run_answers(answers, suite, pool)
+            found = program_diversity(runs, scoring.same_algorithm, scoring.limits.workers)
+            return {"runs": runs, "diversity": found.table, "algorithms": found.algorithms}
+
+        with SandboxPool(scoring.limits) as pool:
+            yield score
+
+
+def _samples(inputs: CodeInputs) -> pl.DataFrame:
+    return pl.read_parquet(inputs.samples / "samples.parquet")
 
 
 def _scores(frame: pl.DataFrame, runs: pl.DataFrame, algorithms: pl.DataFrame) -> pl.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,11 +14,12 @@ import polars.selectors as cs
 from polymlops.config.creative import CreativeScoreSpec
 from polymlops.config.judge import JudgeConfig
 from polymlops.errors import InputError
-from polymlops.evaluation.creative_diversity import Embedded, classes, embed_texts, novelty, within_prompts
+from polymlops.evaluation.creative_diversity import classes, embed_texts, novelty, within_prompts
 from polymlops.evaluation.creative_equivalence import ByCosine, Equivalence, calibrate, read_labelled_pairs
-from polymlops.evaluation.creative_perplexity import Text, base_likelihoods
+from polymlops.evaluation.creative_perplexity import BaseReader, Text
 from polymlops.evaluation.creative_quality import (
     JUDGE,
+    QUALITIES,
     Judged,
     is_worlds,
     judge_texts,
@@ -27,6 +28,7 @@ from polymlops.evaluation.creative_quality import (
 )
 from polymlops.evaluation.human_ratings import HUMAN, join_ratings
 from polymlops.evaluation.judge_agreement import agreement_metrics, score_agreement
+from polymlops.evaluation.shards import ALONE, Frames, ScoreShard, Sharing, by_block, gathered
 from polymlops.metrics.pass_at_k import pass_at_k
 from polymlops.metrics.quality import perplexity, repetition
 from polymlops.metrics.semantic import distinct_at_k
@@ -35,6 +37,7 @@ from polymlops.records import Job
 KEYS = ("prompt_id", "sample_id")
 IDENTITY = ("arm", "seed", "domain", *KEYS)
 SCORED = ("passed", "quality", "intent", "well_formed", "selector_logprob", "selector_length", "quality_version")
+LIKELIHOODS = ("base_logprob", "base_tokens", "perplexity")
 REPEATED = 3  # words that come again in one text
 
 
@@ -63,7 +66,11 @@ class Rule:
 
 
 def score_creative(
-    spec: CreativeScoreSpec, inputs: CreativeInputs, job: Job, equivalence: Equivalence | None = None
+    spec: CreativeScoreSpec,
+    inputs: CreativeInputs,
+    job: Job,
+    equivalence: Equivalence | None = None,
+    sharing: Sharing = ALONE,
 ) -> dict[str, float]:
     """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
 
@@ -78,20 +85,53 @@ def score_creative(
         UsageError: the judge lets nobody in; its verdicts so far are kept.
         StageError: the judge's budget ended, or its endpoint failed, before the last text.
     """
-    from polymlops.models.encoder import load_encoder
-
-    frame, encoder = _samples(spec, inputs.samples), load_encoder(inputs.encoder)
-    encode = embed_texts(encoder, frame["text"])
-    rule = _rule(spec, encoder) if equivalence is None else Rule(equivalence, {})
-    frame = frame.with_columns(classes(frame, encode, rule.equivalence))
+    frame = _samples(spec, inputs.samples)
+    rule = _rule(spec, inputs.encoder) if equivalence is None else Rule(equivalence, {})
+    work = CreativeShards(spec, rule.equivalence, is_worlds(frame["prompt"].unique().to_list()))
+    tables = gathered(work, inputs, frame, sharing, job.scratch)
+    frame = frame.with_columns(tables["texts"]["class"])
     judged = _judged(inputs, frame, job)
-    scores = _scores(spec, inputs, frame, judged)
-    diversity = _diversity(spec, frame, scores, encode)
+    scores = _scores(spec, frame, tables["texts"], judged)
+    diversity = _diversity(spec, frame, scores, tables["prompts"])
     scores.write_parquet(job.output / "scores.parquet")
     diversity.write_parquet(job.output / "diversity.parquet")
     metrics = _summary(spec, scores, diversity) | dict(rule.metrics) | dict(judged.metrics if judged else {})
     metrics |= _agreement(inputs, frame, judged, job)
     return {f"{spec.domain}/{name}": value for name, value in metrics.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class CreativeShards:
+    """Tables of a shard: `texts`, one row a candidate, and `prompts`; judges, who keep a budget, are asked after it.
+
+    `known`: all prompts of the set are the world's.
+    """
+
+    spec: CreativeScoreSpec
+    equivalence: Equivalence
+    known: bool
+
+    @contextmanager
+    def opened(self, inputs: CreativeInputs) -> Iterator[ScoreShard]:
+        """Load samples, encoder, and the base model where there is one."""
+        from polymlops.models.encoder import load_encoder
+
+        frame, encoder = _samples(self.spec, inputs.samples), load_encoder(inputs.encoder)
+        reader = BaseReader.load(inputs.base) if inputs.base is not None else None
+
+        def score(block: pl.DataFrame) -> Frames:
+            encode = embed_texts(encoder, block["text"])
+            found = [classes(block, encode, self.equivalence).to_frame(), _repetition(block)]
+            found += [true_qualities(block)] if self.known else []
+            found += [_perplexities(block, reader)] if reader is not None else []
+            prompts = block.select("prompt_id").unique(maintain_order=True)
+            within = within_prompts(block, self.spec.scoring.rarefied, encode)
+            return {
+                "texts": pl.concat(found, how="horizontal"),
+                "prompts": prompts.hstack([pl.Series(name, values_P) for name, values_P in within.items()]),
+            }
+
+        yield lambda shard: by_block(shard.of(frame), score)
 
 
 def _samples(spec: CreativeScoreSpec, folder: Path) -> pl.DataFrame:
@@ -103,11 +143,13 @@ def _samples(spec: CreativeScoreSpec, folder: Path) -> pl.DataFrame:
     return frame
 
 
-def _rule(spec: CreativeScoreSpec, encoder: Any) -> Rule:
+def _rule(spec: CreativeScoreSpec, encoder: Path) -> Rule:
     if spec.labelled_pairs is None:
         threshold = spec.scoring.equivalence
         return Rule(ByCosine(threshold), {"equivalence_threshold": threshold})
-    fit = calibrate(encoder, read_labelled_pairs(spec.labelled_pairs))
+    from polymlops.models.encoder import load_encoder
+
+    fit = calibrate(load_encoder(encoder), read_labelled_pairs(spec.labelled_pairs))
     metrics = {
         "equivalence_threshold": fit.threshold,
         "equivalence_balanced_accuracy": fit.balanced_accuracy,
@@ -144,42 +186,45 @@ def _store(inputs: CreativeInputs, job: Job) -> Path:
     return inputs.verdicts or job.scratch / "verdicts.sqlite"
 
 
-def _scores(
-    spec: CreativeScoreSpec, inputs: CreativeInputs, frame: pl.DataFrame, judged: Judged | None
-) -> pl.DataFrame:
-    known = is_worlds(frame["prompt"].unique().to_list())
-    quality = true_qualities(frame) if known else judged_qualities(frame, judged)
+def _scores(spec: CreativeScoreSpec, frame: pl.DataFrame, texts: pl.DataFrame, judged: Judged | None) -> pl.DataFrame:
+    known = "quality" in texts.columns
+    quality = texts.select(QUALITIES) if known else judged_qualities(frame, judged)
     text = pl.col("text")
     scores = pl.concat([frame, quality], how="horizontal").with_columns(
         passed=pl.col("quality") >= spec.scoring.passes,
         selector_logprob=pl.col("logprob") / pl.col("token_count"),
         selector_length=text.str.len_chars().cast(pl.Float64),
         quality_version=pl.format(f"{{}}>={spec.scoring.passes:g}", "quality_version"),
-        repetition=pl.Series(repetition(frame["text"].to_list(), REPEATED)).fill_nan(None),
+        repetition=texts["repetition"],
         truncated=pl.col("finish_reason") == "length",
     )
     kept = scores.select(*IDENTITY, *SCORED, "class", "repetition", "truncated")
-    parts = [kept, _perplexities(frame, inputs.base)]
+    parts = [kept, texts.select(cs.by_name(*LIKELIHOODS, require_all=False))]
     parts += [judged.columns] if judged else []
     parts += [join_ratings(frame, spec.ratings)] if spec.ratings else []
     return pl.concat(parts, how="horizontal")
 
 
-def _perplexities(frame: pl.DataFrame, base: Path | None) -> pl.DataFrame:
-    """base_logprob (nats), base_tokens and perplexity of each text under the base model; nothing without one."""
-    if base is None:
-        return pl.DataFrame()
+def _repetition(block: pl.DataFrame) -> pl.DataFrame:
+    values = pl.Series("repetition", repetition(block["text"].to_list(), REPEATED))
+    return values.fill_nan(None).to_frame()
+
+
+def _perplexities(block: pl.DataFrame, reader: BaseReader) -> pl.DataFrame:
+    """base_logprob (nats), base_tokens and perplexity of each text under the base model."""
     texts = [
         Text(prompt, text, reason == "stop")
-        for prompt, text, reason in frame.select("prompt", "text", "finish_reason").iter_rows()
+        for prompt, text, reason in block.select("prompt", "text", "finish_reason").iter_rows()
     ]
-    read = base_likelihoods(base, texts)
+    read = reader.likelihoods(texts)
     logprobs, tokens = [item.logprob for item in read], [item.tokens for item in read]
     values = pl.Series(perplexity(logprobs, tokens)).fill_nan(None)
-    return pl.DataFrame({"base_logprob": logprobs, "base_tokens": tokens, "perplexity": values})
+    return pl.DataFrame(dict(zip(LIKELIHOODS, (logprobs, tokens, values), strict=True)))
 
 
-def _diversity(spec: CreativeScoreSpec, frame: pl.DataFrame, scores: pl.DataFrame, encode: Embedded) -> pl.DataFrame:
+def _diversity(
+    spec: CreativeScoreSpec, frame: pl.DataFrame, scores: pl.DataFrame, within: pl.DataFrame
+) -> pl.DataFrame:
     """One row a prompt; perplexity is that of all its texts together, and rates are shares of them."""
     of_texts = [pl.col("repetition").mean(), pl.col("truncated").mean(), cs.starts_with(HUMAN).mean()]
     of_texts.append((cs.starts_with(JUDGE) & cs.numeric()).mean())
@@ -188,9 +233,9 @@ def _diversity(spec: CreativeScoreSpec, frame: pl.DataFrame, scores: pl.DataFram
         mean = pl.col("base_logprob").sum() / tokens
         of_texts.append(pl.when(tokens > 0).then((-mean).exp()).alias("perplexity"))
     by_prompt = scores.group_by("prompt_id", maintain_order=True).agg(of_texts)
-    columns = within_prompts(frame, spec.scoring.rarefied, encode)
-    columns |= novelty(frame, scores["quality"], spec.scoring)
-    return by_prompt.hstack([pl.Series(name, values_P).fill_nan(None) for name, values_P in columns.items()])
+    columns = [within[name] for name in within.columns[1:]]
+    columns += [pl.Series(name, values_P) for name, values_P in novelty(frame, scores["quality"], spec.scoring).items()]
+    return by_prompt.hstack([column.fill_nan(None) for column in columns])
 
 
 def _summary(spec: CreativeScoreSpec, scores: pl.DataFrame, diversity: pl.DataFrame) -> dict[str, float]:

@@ -43,24 +43,34 @@ class _Encoded:
     ends: bool
 
 
-def base_likelihoods(base: Path, texts: Sequence[Text]) -> list[Likelihood]:
-    """Read texts with the model in a folder, as a reply in its chat or, without a chat template, as a continuation.
+@dataclass(frozen=True, slots=True)
+class BaseReader:
+    """A loaded base model that reads texts."""
 
-    What the context does not hold is not read. A text that ended by itself may end with any of the model's end tokens.
-    """
-    import torch
-    from tqdm import tqdm
+    model: Any
+    tokenizer: Any
 
-    model: Any = load_base(base)
-    tokenizer = load_tokenizer(base)
-    encoded = [_encode(tokenizer, text, int(model.config.max_position_embeddings)) for text in texts]
-    found = [Likelihood(0.0, 0)] * len(texts)
-    with torch.inference_mode(), tqdm(total=len(texts), desc="perplexity", unit="text", disable=None) as bar:
-        for block in _blocks(encoded, int(model.config.vocab_size)):
-            for index, likelihood in zip(block, _read(model, [encoded[i] for i in block]), strict=True):
-                found[index] = likelihood
-            bar.update(len(block))
-    return found
+    @classmethod
+    def load(cls, base: Path) -> BaseReader:
+        """The model in a folder."""
+        return cls(load_base(base), load_tokenizer(base))
+
+    def likelihoods(self, texts: Sequence[Text]) -> list[Likelihood]:
+        """Read texts as a reply in the model's chat or, without a chat template, as a continuation.
+
+        What the context does not hold is not read. A text that ended by itself may end with any of the model's end
+        tokens.
+        """
+        import torch
+
+        config = self.model.config
+        encoded = [_encode(self.tokenizer, text, int(config.max_position_embeddings)) for text in texts]
+        found = [Likelihood(0.0, 0)] * len(texts)
+        with torch.inference_mode():
+            for block in _blocks(encoded, int(config.vocab_size)):
+                for index, likelihood in zip(block, _read(self.model, [encoded[i] for i in block]), strict=True):
+                    found[index] = likelihood
+        return found
 
 
 def _encode(tokenizer: Any, text: Text, context: int) -> _Encoded:

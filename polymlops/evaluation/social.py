@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,12 +14,16 @@ import polars.selectors as cs
 
 from polymlops.config.slices import ScoreSpec
 from polymlops.data.truth import Truth, knows_truth, load_truth
+from polymlops.evaluation.shards import ALONE, Frames, ScoreShard, Sharing, by_block, gathered
 from polymlops.evaluation.social_reward import VERSION, judge_by_reward
 from polymlops.metrics.lexical import compression_ratio, distinct_n, self_bleu
 from polymlops.metrics.pass_at_k import pass_at_k_curve
 from polymlops.metrics.semantic import distinct_at_k, mean_pairwise_distance, vendi_score
 from polymlops.metrics.user_selection import usq_at_k
 from polymlops.records import Job
+
+if TYPE_CHECKING:
+    from polymlops.training.reward_model import RewardModel
 
 SELECTOR = "selector_"
 SCORES = {
@@ -47,7 +52,7 @@ class SocialInputs:
     reward_model: Path | None = None
 
 
-def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job) -> dict[str, float]:
+def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job, sharing: Sharing = ALONE) -> dict[str, float]:
     """Write `scores.parquet`, one row a candidate, and `diversity.parquet`, one row a prompt; return the arm's metrics.
 
     `passed` is true quality at or above the world's threshold, under the named version of the quality; on other data
@@ -58,17 +63,43 @@ def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job) -> dict[str, 
     Raises:
         InputError: the samples answer prompts of another dataset.
     """
-    from polymlops.models.encoder import load_encoder
-
     frame = pl.read_parquet(inputs.samples / "samples.parquet")
-    known = knows_truth(inputs.dataset)
-    scores = _judge(frame, load_truth(inputs.dataset)) if known else _guess(frame, inputs.reward_model)
-    diversity = _diversity(frame, scores, load_encoder(inputs.base / "encoder"))
-    if known and inputs.reward_model is not None:  # as a selector it would be judged by itself
-        scores = scores.with_columns(_rewards(frame, inputs.reward_model))
-    scores.write_parquet(job.output / "scores.parquet")
-    diversity.write_parquet(job.output / "diversity.parquet")
-    return _summary(spec, scores, diversity)
+    tables = gathered(SocialShards(), inputs, frame, sharing, job.scratch)
+    for name, table in tables.items():
+        table.write_parquet(job.output / f"{name}.parquet")
+    return _summary(spec, tables["scores"], tables["diversity"])
+
+
+@dataclass(frozen=True, slots=True)
+class SocialShards:
+    """Tables of a shard: `scores`, one row a candidate; `diversity`, one row a prompt."""
+
+    @contextmanager
+    def opened(self, inputs: SocialInputs) -> Iterator[ScoreShard]:
+        """Load samples, encoder, and the truth or the reward model that stands in for it."""
+        from polymlops.models.encoder import load_encoder
+        from polymlops.training.reward_model import load_reward_model
+
+        frame = pl.read_parquet(inputs.samples / "samples.parquet")
+        known = knows_truth(inputs.dataset)
+        truth = load_truth(inputs.dataset) if known else None
+        reward = load_reward_model(inputs.reward_model) if inputs.reward_model is not None else None
+        tools = _Tools(truth, reward, load_encoder(inputs.base / "encoder"))
+        yield lambda shard: by_block(shard.of(frame), tools.score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    truth: Truth | None
+    reward: RewardModel | None
+    encoder: Any
+
+    def score(self, frame: pl.DataFrame) -> Frames:
+        scores = _judge(frame, self.truth) if self.truth is not None else _guess(frame, self.reward)
+        diversity = _diversity(frame, scores, self.encoder)
+        if self.truth is not None and self.reward is not None:  # as a selector it would be judged by itself
+            scores = scores.with_columns(_rewards(frame, self.reward))
+        return {"scores": scores, "diversity": diversity}
 
 
 def _judge(frame: pl.DataFrame, truth: Truth) -> pl.DataFrame:
@@ -85,8 +116,8 @@ def _judge(frame: pl.DataFrame, truth: Truth) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCORES, orient="row")
 
 
-def _guess(frame: pl.DataFrame, reward_model: Path | None) -> pl.DataFrame:
-    judged = judge_by_reward(frame, reward_model)
+def _guess(frame: pl.DataFrame, reward: RewardModel | None) -> pl.DataFrame:
+    judged = judge_by_reward(frame, reward)
     measured = frame.select(
         *("arm", "seed", "domain", "prompt_id", "sample_id"),
         selector_logprob=pl.col("logprob") / pl.col("token_count"),
@@ -97,10 +128,8 @@ def _guess(frame: pl.DataFrame, reward_model: Path | None) -> pl.DataFrame:
     )
 
 
-def _rewards(frame: pl.DataFrame, reward_model: Path) -> pl.Series:
-    from polymlops.training.reward_model import load_reward_model
-
-    values = load_reward_model(reward_model).score(frame["prompt"].to_list(), frame["text"].to_list())
+def _rewards(frame: pl.DataFrame, reward: RewardModel) -> pl.Series:
+    values = reward.score(frame["prompt"].to_list(), frame["text"].to_list())
     return pl.Series("selector_reward", values, dtype=pl.Float64)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from polymlops.errors import InputError
 
+if TYPE_CHECKING:
+    from polymlops.training.reward_model import RewardModel
+
 # A reply passes where the model puts it above half of the human replies to posts of the dataset.
 PASS_SHARE = 0.5
 VERSION = f"reward-model-percentile>={PASS_SHARE}"
 
 
-def judge_by_reward(frame: pl.DataFrame, reward_model: Path | None) -> pl.DataFrame:
+def judge_by_reward(frame: pl.DataFrame, model: RewardModel | None) -> pl.DataFrame:
     """The columns passed, quality, intent, well_formed and quality_version of samples, in their order.
 
     Quality is the share of the human replies of the reward split that the reward model scores lower, in [0, 1]. It is
@@ -23,11 +26,8 @@ def judge_by_reward(frame: pl.DataFrame, reward_model: Path | None) -> pl.DataFr
 
     Raises: InputError where there is no reward model.
     """
-    from polymlops.training.reward_model import load_reward_model
-
-    if reward_model is None:
+    if model is None:
         raise InputError("nobody knows the truth about this dataset: its replies are scored with a reward model")
-    model = load_reward_model(reward_model)
     scores_N = model.score(frame["prompt"].to_list(), frame["text"].to_list())
     quality_N = np.searchsorted(model.human_scores, scores_N) / len(model.human_scores)
     return pl.DataFrame(

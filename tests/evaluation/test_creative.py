@@ -19,7 +19,7 @@ from polymlops.config.judge import EndpointJudgeConfig, JudgeConfig
 from polymlops.data.world_stories import parse_story, story_prompts, story_quality
 from polymlops.errors import InputError, StageError
 from polymlops.evaluation.creative import CreativeInputs, score_creative
-from polymlops.evaluation.creative_perplexity import Likelihood, Text, base_likelihoods
+from polymlops.evaluation.creative_perplexity import BaseReader, Likelihood, Text
 from polymlops.metrics.lexical import pairwise_bleu, rarefied_distinct_n, self_bleu
 from polymlops.metrics.quality import perplexity, repetition
 from polymlops.metrics.semantic import mean_pairwise_distance, vendi_score
@@ -227,13 +227,13 @@ def test_a_base_without_a_chat_template_reads_continuations(small_base, tmp_path
     whole, start = "once there was a tiny fox by the river. but a storm came down.", "once there was a tiny fox"
     rest = whole.removeprefix(start).strip()
     texts = [Text(start, rest, False), Text("once", whole.removeprefix("once").strip(), False), Text(start, "", True)]
-    [tail, longer, end] = base_likelihoods(tmp_path / "plain", texts)
-    [head] = base_likelihoods(tmp_path / "plain", [Text("once", start.removeprefix("once").strip(), False)])
+    [tail, longer, end] = BaseReader.load(tmp_path / "plain").likelihoods(texts)
+    [head] = BaseReader.load(tmp_path / "plain").likelihoods([Text("once", start.removeprefix("once").strip(), False)])
     assert longer.logprob == pytest.approx(head.logprob + tail.logprob, rel=1e-4)  # the chain rule
     assert longer.tokens == head.tokens + tail.tokens
     assert end.tokens == 1
     full = Text("fox " * 300, "no room", True)
-    assert base_likelihoods(tmp_path / "plain", [full]) == [Likelihood(0.0, 0)]
+    assert BaseReader.load(tmp_path / "plain").likelihoods([full]) == [Likelihood(0.0, 0)]
 
 
 def test_a_real_model_finds_real_stories_likelier_than_shuffled_ones():
@@ -243,7 +243,7 @@ def test_a_real_model_finds_real_stories_likelier_than_shuffled_ones():
     words = (Path(folder) / "tinystories_sample.txt").read_text().split()[:120]
     shuffled = [str(word) for word in np.random.default_rng(0).permutation(words[10:])]
     texts = [Text(" ".join(words[:10]), " ".join(rest), False) for rest in (words[10:], shuffled)]
-    real, mixed = base_likelihoods(Path(folder) / "stories260K", texts)
+    real, mixed = BaseReader.load(Path(folder) / "stories260K").likelihoods(texts)
     assert math.exp(-real.logprob / real.tokens) < 10 < math.exp(-mixed.logprob / mixed.tokens)
 
 
