@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flows.execution import Call
+from flows.calls import Call
 from flows.results import DomainArtifacts, Foundations
+from flows.sampling import drawn
 from polymlops.config.code_slices import (
     code_arms,
     code_grpo_spec,
@@ -34,7 +35,8 @@ def measure_code(call: Call, config: ExperimentConfig, ground: Foundations) -> D
     for arm, seed in code_arms(config):
         label = f"{arm}/{seed}"
         adapter = ground.adapters.get(label)
-        samples[label] = call(sample_programs, code_sample_spec(config, arm, seed), ground.base, adapter)
+        spec, parts = code_sample_spec(config, arm, seed), config.execution.sampling_shards
+        samples[label] = drawn(call, parts, sample_programs, spec, ground.base, adapter)
         scores[label] = call(score_programs, code_score_spec(config, arm, seed), samples[label])
     report = call(write_code_results, code_report_spec(config), scores)
     return DomainArtifacts(samples=samples, scores=scores, report=report)

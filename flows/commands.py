@@ -77,14 +77,11 @@ def plan_command(config: ExperimentConfig, as_json: bool) -> None:
     """Print the plan."""
     from flows.environment import set_environment
 
-    with tempfile.TemporaryDirectory() as home:
-        os.environ.setdefault("PREFECT_HOME", home)  # Prefect makes a folder when it is imported; a plan leaves none
-        set_environment(config)
-        from flows.execution import planned_stages, spent_so_far
-        from flows.printing import print_plan
-        from flows.roadmap import carry_out
+    set_environment(config)
+    from flows.plan_printing import print_plan
+    from flows.planning import all_stages, planned_stages, spent_so_far
 
-        print_plan(config, planned_stages(config, carry_out), spent_so_far(config), as_json)
+    print_plan(config, planned_stages(config, all_stages), spent_so_far(config), as_json)
 
 
 def doctor_command(config: ExperimentConfig, as_json: bool) -> None:

@@ -83,8 +83,9 @@ def _sources(request: CompareRequest) -> list[Source]:
 def _source_of_run(request: CompareRequest, run_id: str) -> Source:
     config = store_config(request)
     from polymlops.evaluation.candidate_sources import only_arm, read_scored_folders
+    from polymlops.tracking.addresses import database_file, tracking_uri
     from polymlops.tracking.scored_runs import fetch_scores
-    from polymlops.tracking.store import database_file, open_store, tracking_uri
+    from polymlops.tracking.store import open_store
 
     uri = tracking_uri(config.tracking.uri, config.output_dir)
     file = database_file(uri)

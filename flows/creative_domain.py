@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flows.execution import Call
+from flows.calls import Call
 from flows.results import DomainArtifacts, Foundations
+from flows.sampling import drawn
 from polymlops.config.creative import creative_prompts_spec, creative_score_spec
 from polymlops.config.creative_slices import creative_arms, creative_report_spec, creative_sample_spec
 from polymlops.config.schema import ExperimentConfig
@@ -30,7 +31,8 @@ def measure_creative(call: Call, config: ExperimentConfig, ground: Foundations) 
     for arm, seed in creative_arms(config):
         label = f"{arm}/{seed}"
         drawn_from = TextSources(ground.base, ground.adapters.get(label), prompts)
-        samples[label] = call(sample_texts, creative_sample_spec(config, arm, seed), drawn_from)
+        spec, parts = creative_sample_spec(config, arm, seed), config.execution.sampling_shards
+        samples[label] = drawn(call, parts, sample_texts, spec, drawn_from)
         sources = CreativeSources(samples[label], ground.base, creative, verdicts)
         scores[label] = call(score_texts, creative_score_spec(creative, arm, seed), sources)
     report = call(write_creative_results, creative_report_spec(config), scores)

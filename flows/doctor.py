@@ -110,7 +110,8 @@ def _abandoned(config: ExperimentConfig) -> Iterator[Check]:
     if config.tracking.uri is None and not (config.output_dir / DATABASE).is_file():
         return
     from polymlops.tracking.abandoned import close_abandoned
-    from polymlops.tracking.store import database_file, open_store, tracking_uri
+    from polymlops.tracking.addresses import database_file, tracking_uri
+    from polymlops.tracking.store import open_store
 
     uri = tracking_uri(config.tracking.uri, config.output_dir)
     file = database_file(uri)

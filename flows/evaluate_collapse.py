@@ -10,7 +10,7 @@ import polars as pl
 
 from polymlops.metrics.collapse_point import bootstrap_collapse_point
 from polymlops.report.scores import read_scores
-from polymlops.tracking.tables import TableRow
+from polymlops.tracking.records import TableRow
 
 LABEL = "model/0"
 

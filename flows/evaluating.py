@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flows.evaluate_domains import Evaluation
     from polymlops.config.schema import ExperimentConfig
     from polymlops.tracking.named_models import ModelStore, NamedModel
-    from polymlops.tracking.tables import TableRow
+    from polymlops.tracking.records import TableRow
 
 CACHE = "fetched"  # of a model that lies elsewhere, in the output folder
 
@@ -53,8 +53,8 @@ def evaluate_command(request: EvaluateRequest) -> None:
 def _evaluation(request: EvaluateRequest, config: ExperimentConfig, out: Path) -> Evaluation:
     from flows.evaluate_domains import Evaluation
     from flows.evaluate_steps import Steps
+    from polymlops.tracking.addresses import tracking_uri
     from polymlops.tracking.named_models import ModelStore, find_reward, whole_model
-    from polymlops.tracking.store import tracking_uri
 
     folder = config.output_dir.resolve()
     store: ModelStore = ModelStore(tracking_uri(config.tracking.uri, folder), folder / CACHE)

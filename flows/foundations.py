@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.execution import Call
+from flows.calls import Call
 from flows.results import Foundations
 from polymlops.config.schema import STARTS, ExperimentConfig
 from polymlops.config.slices import adapter_spec, grpo_arms, grpo_spec, trained_arms

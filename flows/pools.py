@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import httpx
-from prefect import Task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
@@ -21,7 +20,8 @@ from polymlops.errors import StageError, UsageError, WorkerLostError
 from polymlops.tracking import ledger
 from polymlops.tracking.budget import check_budget
 from polymlops.tracking.prices import pool_of
-from polymlops.tracking.stages import Attempt, Outcome, R, RunContext, Stage
+from polymlops.tracking.stage import Attempt, Outcome, R, Stage
+from polymlops.tracking.stages import RunContext
 from polymlops.tracking.store import open_store
 from tasks.analysis import analyse_adapters, analyse_mechanism, check_theory
 from tasks.arms import sample_arm, score_samples, train_adapter
@@ -32,8 +32,9 @@ from tasks.preparation import build_base_model, prepare_dataset
 from tasks.progress import page_here
 from tasks.reporting import write_core_results, write_cross_domain, write_theoretical_depth
 from tasks.rewards import train_grpo, train_reward_model
+from tasks.stage_task import StageTask
 
-STAGES: tuple[Task[..., Any], ...] = (
+STAGES: tuple[StageTask[..., Any], ...] = (
     build_base_model,
     train_adapter,
     sample_arm,
@@ -63,7 +64,7 @@ POLL_S, SILENCE_S = 2.0, 600.0
 logger = logging.getLogger("polymlops.pools")
 
 
-def stage_named(name: str) -> Task[..., Any]:
+def stage_named(name: str) -> StageTask[..., Any]:
     """A stage's task.
 
     Raises:
@@ -128,11 +129,12 @@ class PoolRunner:
             retries=self.retries,
             page=None if here is None else here.flow_run_id,
             failures=attempt.failures,
+            workers=self.context.workers,
         )
 
 
 def pool_runner(
-    context: RunContext, retries: int, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    context: RunContext, retries: int, task: StageTask[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> PoolRunner:
     """The runner for one call of a stage's task."""
     return PoolRunner(context, retries, task.name, dump_arguments(task, args, kwargs))

@@ -1,30 +1,27 @@
-"""Results for people, as tables, and for programs, as JSON. The only thing that writes to stdout."""
+"""Results for people, as tables, and for programs, as JSON. See flows.console."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from flows.console import print_json, print_table
 from flows.results import DomainResults, GeneralizationResults, NovelResults, PhaseResults
 from polymlops.config.hashing import canonical
 from polymlops.config.schema import ExperimentConfig
 from polymlops.records import Estimate
-from polymlops.report.json_files import NOTES, json_ready
-from polymlops.tracking.plans import PlannedStage, plan_total
-from polymlops.tracking.store import tracking_uri
-from polymlops.tracking.tables import TableRow
+from polymlops.report.json_files import NOTES
+from polymlops.tracking.addresses import tracking_uri
+from polymlops.tracking.records import TableRow
 
 BOUNDS = ("value", "low", "high")
 Phase = PhaseResults | GeneralizationResults
-PLAIN_WIDTH = 200  # columns where stdout is no terminal
 
 
 def print_results(config: ExperimentConfig, phases: Mapping[str, Phase], as_json: bool) -> None:
@@ -34,11 +31,11 @@ def print_results(config: ExperimentConfig, phases: Mapping[str, Phase], as_json
         listed = {
             name: {**canonical(phase), "files": files[name], "notes": _notes(phase)} for name, phase in phases.items()
         }
-        _print_json({**listed, "tracking_uri": _uri(config)})
+        print_json({**listed, "tracking_uri": _uri(config)})
         return
     for name, phase in phases.items():
         for domain in _domains(phase):
-            _print_table(_arms_table(domain.table))
+            print_table(_arms_table(domain.table))
             if (domain.folder / "comparisons.json").is_file():
                 _print_comparisons(domain.folder / "comparisons.json")
             _print_notes(read_notes(domain.folder))
@@ -77,32 +74,13 @@ def _files(phase: Phase) -> list[str]:
 def print_table_rows(rows: Sequence[TableRow], summary: Mapping[str, Any], as_json: bool) -> None:
     """One table of metrics by arm, and what else is known."""
     if as_json:
-        _print_json({"table": [row.model_dump() for row in rows], **summary})
+        print_json({"table": [row.model_dump() for row in rows], **summary})
         return
-    _print_table(_arms_table(rows))
+    print_table(_arms_table(rows))
     _print_notes(summary["notes"])
     for name in ("model", "domain", "suite", "data", "prompts", "folder"):
         if name in summary:
             click.echo(f"{name}: {summary[name]}")
-
-
-def print_plan(config: ExperimentConfig, stages: Sequence[PlannedStage], spent: float, as_json: bool) -> None:
-    """Stages, what is cached, expected time and cost of the rest, and what is left of a budget."""
-    total, budget = plan_total(stages), config.execution.budget_dollars
-    money = {"spent_dollars": spent, "budget_dollars": budget}
-    if as_json:
-        _print_json(
-            {"stages": [asdict(stage) for stage in stages], "total": asdict(total) | money, "config": canonical(config)}
-        )
-        return
-    table = Table("stage", "", "seconds", "dollars", "measured with", title=config.name)
-    for stage in stages:
-        numbers = (_number(stage.seconds, 0), _number(stage.dollars, 4))
-        table.add_row(stage.title, "cached" if stage.cached else "to run", *numbers, stage.basis or "")
-    _print_table(table)
-    click.echo(total)
-    if budget is not None:
-        click.echo(f"budget: ${budget:g}, of which ${spent:.2f} is spent in this roadmap")
 
 
 def _verdicts(phase: Phase) -> list[str]:
@@ -147,7 +125,7 @@ def _print_comparisons(path: Path) -> None:
     table = Table("difference, paired 95 % interval", *pairs)
     for metric in dict.fromkeys(row["metric"] for row in rows):
         table.add_row(metric, *(_difference(cells.get((metric, pair))) for pair in pairs))
-    _print_table(table)
+    print_table(table)
     seeds = min(row["seeds"] for row in rows)
     scope = "" if seeds > 1 else "; one training seed: nothing is said about another training run"
     click.echo(f"* the interval excludes 0{scope}")
@@ -160,20 +138,5 @@ def _difference(row: Mapping[str, Any] | None) -> str:
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if row['distinguishable'] else ''}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "unknown" if value is None else f"{value:.{digits}f}"
-
-
 def _uri(config: ExperimentConfig) -> str:
     return tracking_uri(config.tracking.uri, config.output_dir.resolve())
-
-
-def _print_table(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
-    console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(json_ready(value), indent=2))

@@ -9,7 +9,7 @@ from polymlops.config.schema import STARTS, ExperimentConfig
 from polymlops.config.slices import grpo_arms
 from polymlops.refs import ScoresRef
 from polymlops.report.scores import SHOWN
-from polymlops.tracking.registry import RegisteredVersion
+from polymlops.tracking.records import RegisteredVersion
 from polymlops.tracking.stages import RunContext
 from tasks.policy import result_of, retrying
 from tasks.registry import Registration, register_model

@@ -27,9 +27,10 @@ def report_command(config: ExperimentConfig, run: str, out: str, as_json: bool) 
     from polymlops.report.page import write_page
     from polymlops.report.page_content import gather
     from polymlops.report.page_sources import page_sources
+    from polymlops.tracking.addresses import database_file, tracking_uri
     from polymlops.tracking.artifacts import materialise
     from polymlops.tracking.roadmap_parts import read_roadmap
-    from polymlops.tracking.store import database_file, open_store, tracking_uri
+    from polymlops.tracking.store import open_store
 
     uri = tracking_uri(config.tracking.uri, config.output_dir)
     file = database_file(uri)

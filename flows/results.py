@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from polymlops.refs import DatasetRef, ModelRef, Reference, ReportRef, RewardRef, SampleSetRef, ScoresRef
-from polymlops.tracking.registry import RegisteredVersion
-from polymlops.tracking.tables import TableRow
+from polymlops.tracking.records import RegisteredVersion, TableRow
 
 
 class Result(BaseModel):
@@ -103,6 +102,10 @@ class StoredResults(Result):
     reward: RewardRef | None
     domains: dict[str, StoredSets]
     missing: tuple[str, ...] = ()
+
+    def missing_in(self, domain: str) -> list[str]:
+        """What is missing of one domain."""
+        return [reason.removeprefix(f"{domain}: ") for reason in self.missing if reason.startswith(f"{domain}: ")]
 
 
 class NovelArtifacts(Result):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import Call, carried_out, tracked
+from flows.calls import Call
+from flows.execution import carried_out, tracked
 from flows.results import RewardResults
 from polymlops.config.schema import ExperimentConfig
 from polymlops.data.ingest_files import pinned

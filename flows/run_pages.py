@@ -16,8 +16,8 @@ from polymlops.refs import Reference, ReportRef
 from polymlops.report.markdown import markdown_table, plain
 from polymlops.tracking.pages import browser_address, file_address, run_page
 from polymlops.tracking.plans import PlannedStage, plan_total
+from polymlops.tracking.records import TableRow
 from polymlops.tracking.stages import RunContext
-from polymlops.tracking.tables import TableRow
 from tasks.progress import page_here, shown_progress
 from tasks.run_pages import artifact_key, show
 

@@ -93,9 +93,10 @@ def _track(request: ScoreRequest, settings: dict[str, Any], table: ScoreTable, f
 
     config = store_config(request)
     check_writable(config.output_dir)
+    from polymlops.tracking.addresses import artifact_folder, tracking_uri
     from polymlops.tracking.manifest import file_digest
     from polymlops.tracking.scored_runs import EXPERIMENT, ScoredCandidates, log_scores
-    from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracking_uri
+    from polymlops.tracking.store import open_experiment, open_store
 
     uri = tracking_uri(config.tracking.uri, config.output_dir)
     client = open_store(uri)

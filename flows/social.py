@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flows.execution import Call
+from flows.calls import Call
 from flows.foundations import lay_reward
 from flows.results import DomainArtifacts, Foundations
+from flows.sampling import drawn
 from polymlops.config.schema import Arm, ExperimentConfig
 from polymlops.config.slices import all_arms, sample_spec, score_spec
 from polymlops.refs import ModelRef, RewardRef, SampleSetRef, ScoresRef
@@ -32,7 +33,8 @@ def measure_social(
     for arm, seed in arms:
         label = f"{arm}/{seed}"
         adapter: ModelRef | None = ground.adapters.get(label)
-        samples[label] = call(sample_arm, sample_spec(config, arm, seed), ground.base, adapter, ground.dataset)
+        spec, parts = sample_spec(config, arm, seed), config.execution.sampling_shards
+        samples[label] = drawn(call, parts, sample_arm, spec, ground.base, adapter, ground.dataset)
         sources = ScoreSources(samples[label], ground.dataset, ground.base, reward)
         scores[label] = call(score_samples, score_spec(config, arm, seed), sources)
     return DomainArtifacts(samples=samples, scores=scores)

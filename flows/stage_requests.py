@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import UUID
 
-from prefect import Task
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from polymlops.config.execution import WorkersConfig
 from polymlops.errors import StageError
+from tasks.stage_task import StageTask
 
 
 class StageRequest(BaseModel):
@@ -30,9 +31,10 @@ class StageRequest(BaseModel):
     retries: int = Field(ge=0, description="where another attempt can help")
     page: UUID | None = Field(None, description="flow run on whose page the progress is shown")
     failures: tuple[str, ...] = Field((), description="why attempts by other workers failed")
+    workers: WorkersConfig = Field(WorkersConfig(), description="who does the shards of the stage")
 
 
-def dump_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def dump_arguments(task: StageTask[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """A task's arguments as JSON, by name; its first, the runner, is not among them."""
     bound = inspect.signature(task.fn).bind(None, *args, **kwargs)
     types = _types(task)
@@ -43,7 +45,7 @@ def dump_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[st
     }
 
 
-def load_arguments(task: Task[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def load_arguments(task: StageTask[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A task's arguments from JSON, checked against its annotations.
 
     Raises:
@@ -68,7 +70,7 @@ def _moved(value: Any, output_dir: Path) -> Any:
     return replace(value, **{name: output_dir / path.name for name, path in files.items() if isinstance(path, Path)})
 
 
-def _types(task: Task[..., Any]) -> dict[str, Any]:
+def _types(task: StageTask[..., Any]) -> dict[str, Any]:
     hints = get_type_hints(task.fn)
     _runner, *names = inspect.signature(task.fn).parameters
     return {name: hints[name] for name in names}

@@ -13,14 +13,15 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.environment import working_folder
-from flows.execution import in_process
+from flows.execution import InProcess
 from flows.pools import REFUSED, stage_named
 from flows.run_names import gpu_slot
 from flows.stage_requests import StageRequest, load_arguments, on_machine
 from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import StageError, UsageError
 from polymlops.refs import Reference
-from polymlops.tracking.stages import Outcome, R, RunContext, Stage
+from polymlops.tracking.stage import Outcome, R, Stage
+from polymlops.tracking.stages import RunContext
 
 
 @flow(name="stage", flow_run_name="{request.title}", persist_result=False)
@@ -46,8 +47,9 @@ def _do(request: StageRequest) -> Reference:
         parent_run_id=request.parent_run_id,
         output_dir=output_dir,
         flow_run_id=flow_run.get_id(),
+        workers=request.workers,
     )
-    return in_process(context, request.retries, request.page, request.failures)(task, **arguments)
+    return InProcess(context, request.retries, request.page, request.failures)(task, **arguments)
 
 
 class KeyCheck:

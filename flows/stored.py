@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from flows.core_results import carry_out as carry_out_core_results
-from flows.execution import Call, planned
-from flows.generalization import carry_out as carry_out_generalization
+from flows.calls import Call, Planned
+from flows.phases import core_stages, depth_stages, generalization_stages
 from flows.results import StoredResults, StoredSets
-from flows.theoretical_depth import carry_out as carry_out_theoretical_depth
 from polymlops.config.schema import ExperimentConfig
 from polymlops.config.slices import grpo_arms
 from polymlops.errors import InputError
@@ -16,14 +14,14 @@ from polymlops.tracking.plans import is_planned, plan_context
 
 def named_results(call: Call, config: ExperimentConfig) -> StoredResults:
     """The results of phases 1 to 3 that phase 4 stands on, by whatever `call` does about a stage."""
-    core = carry_out_core_results(call, config)
-    depth = carry_out_theoretical_depth(call, config) if grpo_arms(config) else None
+    core = core_stages(call, config)
+    depth = depth_stages(call, config) if grpo_arms(config) else None
     samples, scores = dict(core.samples), dict(core.scores)
     if depth is not None:
         samples |= depth.samples
         # Phase 2 scores the starts again, by the reward model too; where it did not, phase 1's scores stand.
         scores |= {label: ref for label, ref in depth.scores.items() if label not in scores or not is_planned(ref)}
-    found = carry_out_generalization(call, config)
+    found = generalization_stages(call, config)
     others = {name: sets for name, sets in found.domains.items() if name != "social"}
     domains = {"social": StoredSets(samples=samples, scores=scores)} | {
         name: StoredSets(samples=sets.samples, scores=sets.scores) for name, sets in others.items()
@@ -39,7 +37,7 @@ def stored_results(config: ExperimentConfig) -> StoredResults:
         InputError: there is no data, base model or scored sample set to start from.
         TrackingError: the tracking store cannot be reached.
     """
-    named = named_results(planned(plan_context(config)), config)
+    named = named_results(Planned(plan_context(config)), config)
     kept, missing = {}, []
     for domain, sets in named.domains.items():
         lacking = [label for label in sets.scores if not _is_stored(sets.samples[label], sets.scores[label])]
@@ -59,11 +57,6 @@ def stored_results(config: ExperimentConfig) -> StoredResults:
         missing.append("social: no stored reward model; run phase 2")
         reward = None
     return named.model_copy(update={"domains": kept, "reward": reward, "missing": tuple(missing)})
-
-
-def missing_in(stored: StoredResults, domain: str) -> list[str]:
-    """What is missing of one domain."""
-    return [reason.removeprefix(f"{domain}: ") for reason in stored.missing if reason.startswith(f"{domain}: ")]
 
 
 def _is_stored(*references: Reference) -> bool:

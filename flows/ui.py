@@ -16,7 +16,8 @@ from flows.children import LOOPBACK, child, free_port, wait_until_answers
 from flows.environment import prefect_home
 from polymlops.config.schema import ExperimentConfig
 from polymlops.errors import ConfigError, StageError
-from polymlops.tracking.store import artifact_folder, open_store, tracking_uri
+from polymlops.tracking.addresses import artifact_folder, tracking_uri
+from polymlops.tracking.store import open_store
 
 START_TIMEOUT_S = 180.0
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.client.schemas.objects import State
-
 from polymlops.config.analysis import AdapterAnalysisSpec, MechanismSpec, TheorySpec
 from polymlops.records import Job
 from polymlops.refs import DatasetRef, ModelRef, Reference, ReportRef, SampleSetRef, ScoresRef
-from polymlops.tracking.stages import Stage
-from tasks.policy import StageRunner, as_state, stage_task
+from polymlops.tracking.stage import Outcome, Stage
+from tasks.stage_task import StageRunner, stage_task
 
 if TYPE_CHECKING:
     from polymlops.report.analysis_files import AnalysisFolders
@@ -35,7 +33,7 @@ class AnalysisSources:
 
 
 @stage_task("analyse_adapters")
-def analyse_adapters(runner: StageRunner, spec: AdapterAnalysisSpec, sources: AnalysisSources) -> State[ReportRef]:
+def analyse_adapters(runner: StageRunner, spec: AdapterAnalysisSpec, sources: AnalysisSources) -> Outcome[ReportRef]:
     """Say what adapters changed, weight by weight, and which layers carry diversity."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -44,11 +42,11 @@ def analyse_adapters(runner: StageRunner, spec: AdapterAnalysisSpec, sources: An
         return adapter_analysis.analyse_adapters(spec, _folders(inputs), job)
 
     inputs = {"base": sources.base, "dataset": sources.dataset, **sources.named("adapters")}
-    return as_state(runner.run(Stage("analyse_adapters", spec, ReportRef, work, inputs)))
+    return runner.run(Stage("analyse_adapters", spec, ReportRef, work, inputs))
 
 
 @stage_task("analyse_mechanism")
-def analyse_mechanism(runner: StageRunner, spec: MechanismSpec, sources: AnalysisSources) -> State[ReportRef]:
+def analyse_mechanism(runner: StageRunner, spec: MechanismSpec, sources: AnalysisSources) -> Outcome[ReportRef]:
     """Say what changed inside the model: attention, hidden states, depth, gradients."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -57,11 +55,11 @@ def analyse_mechanism(runner: StageRunner, spec: MechanismSpec, sources: Analysi
         return mechanism.analyse_mechanism(spec, _folders(inputs), job)
 
     inputs = {"base": sources.base, "dataset": sources.dataset, **sources.named("adapters", "samples", "scores")}
-    return as_state(runner.run(Stage("analyse_mechanism", spec, ReportRef, work, inputs)))
+    return runner.run(Stage("analyse_mechanism", spec, ReportRef, work, inputs))
 
 
 @stage_task("check_theory")
-def check_theory(runner: StageRunner, spec: TheorySpec, sources: AnalysisSources) -> State[ReportRef]:
+def check_theory(runner: StageRunner, spec: TheorySpec, sources: AnalysisSources) -> Outcome[ReportRef]:
     """Put the predictions of theory beside what was measured."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -69,7 +67,7 @@ def check_theory(runner: StageRunner, spec: TheorySpec, sources: AnalysisSources
 
         return theory.check_theory(spec, _of("scores", inputs), _of("adapters", inputs), job)
 
-    return as_state(runner.run(Stage("check_theory", spec, ReportRef, work, sources.named("adapters", "scores"))))
+    return runner.run(Stage("check_theory", spec, ReportRef, work, sources.named("adapters", "scores")))
 
 
 def _folders(inputs: Mapping[str, Path]) -> AnalysisFolders:

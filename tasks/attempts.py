@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from polymlops.tracking.stages import Attempt, Outcome, R, Stage
+from polymlops.tracking.stage import Attempt, Outcome, R, Stage
 from tasks.progress import Page, page_here, shown_progress
 
 LONGEST = 500  # characters of a reason

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect.client.schemas.objects import State
-
 from polymlops.config.novel import NovelSpec
 from polymlops.records import Job
 from polymlops.refs import Reference, ReportRef, SampleSetRef, ScoresRef
-from polymlops.tracking.stages import Stage
-from tasks.policy import StageRunner, as_state, stage_task
+from polymlops.tracking.stage import Outcome, Stage
+from tasks.stage_task import StageRunner, stage_task
 
 SCORES, SAMPLES = "scores/", "samples/"
 
@@ -23,7 +21,7 @@ def measure_domain(
     spec: NovelSpec,
     scores: Mapping[str, ScoresRef],
     samples: Mapping[str, SampleSetRef],
-) -> State[ReportRef]:
+) -> Outcome[ReportRef]:
     """Measure a domain's arms, by their labels `arm/seed`."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -37,4 +35,4 @@ def measure_domain(
 
     inputs: dict[str, Reference] = {SCORES + label: ref for label, ref in scores.items()}
     inputs |= {SAMPLES + label: ref for label, ref in samples.items()}
-    return as_state(runner.run(Stage(f"measure_{domain}", spec, ReportRef, work, inputs)))
+    return runner.run(Stage(f"measure_{domain}", spec, ReportRef, work, inputs))

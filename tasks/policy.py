@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 import requests
@@ -14,13 +15,12 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from polymlops.errors import DataQualityError, TrackingError, TrainingError, UsageError, WorkerLostError
-from polymlops.refs import Reference
-from polymlops.tracking.stages import Outcome, R, Stage
+from polymlops.tracking.stage import Outcome
+from tasks.stage_task import Q, StageRunner, StageTask
 
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
-Q = TypeVar("Q", bound=Reference)
 NEVER = (UsageError, TrainingError, DataQualityError)
 ALWAYS = (
     TrackingError,
@@ -32,13 +32,6 @@ ALWAYS = (
     httpx.TransportError,
 )
 TOO_MANY_REQUESTS, FIRST_SERVER_ERROR = 429, 500
-
-
-class StageRunner(Protocol):
-    """Runs a stage, or plans it."""
-
-    def run(self, stage: Stage[R]) -> Outcome[R]:
-        """Give the stage's result."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -71,8 +64,8 @@ def result_of(state: State[S]) -> S:
     return state.result(_sync=True)  # type: ignore[call-overload]  # Prefect's decorator takes `_sync`, unseen
 
 
-def stage_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[T]]], Task[P, State[T]]]:
-    """Make a Prefect task of a function that runs one stage."""
+def prefect_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[T]]], Task[P, State[T]]]:
+    """Make a Prefect task of a function that says itself in which state it ends."""
 
     def decorate(function: Callable[P, State[T]]) -> Task[P, State[T]]:
         return Task(
@@ -86,6 +79,16 @@ def stage_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, 
         )
 
     return decorate
+
+
+def as_prefect(task: StageTask[P, Q]) -> Task[Concatenate[StageRunner, P], State[Q]]:
+    """A stage's task as Prefect's."""
+
+    @wraps(task.fn)
+    def function(runner: StageRunner, *args: P.args, **kwargs: P.kwargs) -> State[Q]:
+        return as_state(task.fn(runner, *args, **kwargs))
+
+    return prefect_task(task.name, task.run_name)(function)
 
 
 def retrying(task: Task[P, State[T]], retries: int) -> Task[P, State[T]]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect.client.schemas.objects import State
-
 from polymlops.config.base_models import BaseModelConfig, EmbeddedModelConfig, GivenModelConfig
 from polymlops.config.schema import DataConfig
 from polymlops.records import Job
 from polymlops.refs import DatasetRef, ModelRef
-from polymlops.tracking.stages import Stage
-from tasks.policy import StageRunner, as_state, stage_task
+from polymlops.tracking.stage import Outcome, Stage
+from tasks.stage_task import StageRunner, stage_task
 
 
 @stage_task("prepare_dataset")
-def prepare_dataset(runner: StageRunner, spec: DataConfig) -> State[DatasetRef]:
+def prepare_dataset(runner: StageRunner, spec: DataConfig) -> Outcome[DatasetRef]:
     """Draw or read the interactions, clean and split them."""
 
     def work(_inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -24,14 +22,14 @@ def prepare_dataset(runner: StageRunner, spec: DataConfig) -> State[DatasetRef]:
 
         return preparation.prepare_dataset(spec, job)
 
-    return as_state(runner.run(Stage("prepare_dataset", spec, DatasetRef, work)))
+    return runner.run(Stage("prepare_dataset", spec, DatasetRef, work))
 
 
 @stage_task("build_base_model")
-def build_base_model(runner: StageRunner, spec: BaseModelConfig, dataset: DatasetRef) -> State[ModelRef]:
+def build_base_model(runner: StageRunner, spec: BaseModelConfig, dataset: DatasetRef) -> Outcome[ModelRef]:
     """Pretrain the embedded base model, or take another as it is."""
     stage = _pretraining(spec, dataset) if isinstance(spec, EmbeddedModelConfig) else _taking(spec, dataset)
-    return as_state(runner.run(stage))
+    return runner.run(stage)
 
 
 def _pretraining(spec: EmbeddedModelConfig, dataset: DatasetRef) -> Stage[ModelRef]:

@@ -11,9 +11,10 @@ from prefect.states import Completed
 
 from polymlops.config.sampling import SamplingConfig
 from polymlops.refs import ModelRef, RewardRef, ScoresRef
-from polymlops.tracking.registry import RegisteredVersion, RegistryCandidate
+from polymlops.tracking.records import RegisteredVersion
+from polymlops.tracking.registry import RegistryCandidate
 from polymlops.tracking.stages import RunContext
-from tasks.policy import stage_task
+from tasks.policy import prefect_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Registration:
     resamples: int
 
 
-@stage_task("register_model", "register_model {wanted.profile}-grpo-{wanted.start}")
+@prefect_task("register_model", "register_model {wanted.profile}-grpo-{wanted.start}")
 def register_model(context: RunContext, wanted: Registration) -> State[RegisteredVersion]:
     """Register an adapter and apply the promotion rule. Not a stage: it asks the registry what is there."""
     import numpy as np

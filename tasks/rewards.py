@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect.client.schemas.objects import State
-
 from polymlops.config.grpo import GRPOSpec
 from polymlops.config.rewards import RewardModelConfig
 from polymlops.records import Job
 from polymlops.refs import DatasetRef, ModelRef, RewardRef
-from polymlops.tracking.stages import Stage
-from tasks.policy import StageRunner, as_state, stage_task
+from polymlops.tracking.stage import Outcome, Stage
+from tasks.stage_task import StageRunner, stage_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class GRPOSources:
 @stage_task("train_reward_model")
 def train_reward_model(
     runner: StageRunner, spec: RewardModelConfig, base: ModelRef, dataset: DatasetRef
-) -> State[RewardRef]:
+) -> Outcome[RewardRef]:
     """Train and validate the reward model."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -38,11 +36,11 @@ def train_reward_model(
         return reward_model.train_reward_model(spec, inputs["base"], inputs["dataset"], job)
 
     inputs = {"base": base, "dataset": dataset}
-    return as_state(runner.run(Stage("train_reward_model", spec, RewardRef, work, inputs)))
+    return runner.run(Stage("train_reward_model", spec, RewardRef, work, inputs))
 
 
 @stage_task("train_grpo", "train_grpo {spec.arm}/{spec.seed}")
-def train_grpo(runner: StageRunner, spec: GRPOSpec, sources: GRPOSources) -> State[ModelRef]:
+def train_grpo(runner: StageRunner, spec: GRPOSpec, sources: GRPOSources) -> Outcome[ModelRef]:
     """Train an arm's adapter further on the rewards of its own samples."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
@@ -52,4 +50,4 @@ def train_grpo(runner: StageRunner, spec: GRPOSpec, sources: GRPOSources) -> Sta
         return grpo_stage.train_arm(spec, folders, job)
 
     inputs = {"base": sources.base, "start": sources.start, "dataset": sources.dataset, "reward": sources.reward}
-    return as_state(runner.run(Stage("train_grpo", spec, ModelRef, work, inputs)))
+    return runner.run(Stage("train_grpo", spec, ModelRef, work, inputs))

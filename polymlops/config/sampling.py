@@ -50,6 +50,13 @@ class SamplingConfig(Section):
         return values
 
 
+class PromptBlock(Section):
+    """One of several parts of the prompts, all together the whole: each is a run of whole shards."""
+
+    index: int = Field(ge=0, description="counted from 0")
+    of: int = Field(ge=2, description="parts")
+
+
 class DynamicsSpec(Section):
     """Diversity measured during training."""
 

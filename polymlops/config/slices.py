@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from polymlops.config.analysis import GradientConfig
 from polymlops.config.grpo import GRPOSpec
-from polymlops.config.sampling import DynamicsSpec, SamplingConfig
+from polymlops.config.sampling import DynamicsSpec, PromptBlock, SamplingConfig
 from polymlops.config.schema import STARTS, Arm, ExperimentConfig, LoraConfig, PolychromicConfig, SFTConfig
 from polymlops.config.section import Section, Slug
 
@@ -41,6 +41,7 @@ class SampleSpec(Section):
     seed: int = Field(ge=0, description="training seed of the arm; sampling has its own in `sampling.seed`")
     domain: Domain = "social"
     sampling: SamplingConfig
+    block: PromptBlock | None = Field(None, description="the part of the prompts that is sampled; none: all")
 
 
 class ScoreSpec(Section):

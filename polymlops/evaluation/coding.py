@@ -50,7 +50,7 @@ def score_programs(spec: CodeScoreSpec, inputs: CodeInputs, job: Job, share: Sha
     """
     frame = _samples(inputs)
     sharing = Sharing(share, spec.scoring.shard_problems)
-    tables = gathered(CodeShards(spec), inputs, frame, sharing, job.scratch)
+    tables = gathered(CodeShards(spec), inputs, frame, sharing, job)
     runs, diversity = tables["runs"], tables["diversity"]
     scores = _scores(frame, runs, tables["algorithms"])
     scores.write_parquet(job.output / "scores.parquet")

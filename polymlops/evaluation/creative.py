@@ -88,7 +88,7 @@ def score_creative(
     frame = _samples(spec, inputs.samples)
     rule = _rule(spec, inputs.encoder) if equivalence is None else Rule(equivalence, {})
     work = CreativeShards(spec, rule.equivalence, is_worlds(frame["prompt"].unique().to_list()))
-    tables = gathered(work, inputs, frame, sharing, job.scratch)
+    tables = gathered(work, inputs, frame, sharing, job)
     frame = frame.with_columns(tables["texts"]["class"])
     judged = _judged(inputs, frame, job)
     scores = _scores(spec, frame, tables["texts"], judged)

@@ -19,6 +19,7 @@ import polars as pl
 
 from polymlops.config.execution import BLOCK
 from polymlops.errors import InputError
+from polymlops.records import Job
 
 logger = logging.getLogger(__name__)
 Frames = Mapping[str, pl.DataFrame]
@@ -104,7 +105,7 @@ def joined(parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
     return {name: pl.concat([part[name] for part in parts], rechunk=True) for name in parts[0]}
 
 
-def gathered(work: ShardWork, inputs: Any, frame: pl.DataFrame, sharing: Sharing, scratch: Path) -> Frames:
+def gathered(work: ShardWork, inputs: Any, frame: pl.DataFrame, sharing: Sharing, job: Job) -> Frames:
     """The tables of a whole sample set, in its order; only shards that the scratch folder lacks are done.
 
     Raises:
@@ -112,7 +113,7 @@ def gathered(work: ShardWork, inputs: Any, frame: pl.DataFrame, sharing: Sharing
     """
     from tqdm import tqdm
 
-    shards = cut(frame, sharing.prompts)
+    shards, scratch = cut(frame, sharing.prompts), job.scratch
     if not shards:
         raise InputError("the sample set is empty: sample again")
     missing = [shard for shard in shards if not (scratch / shard.name).is_dir()]
@@ -123,6 +124,8 @@ def gathered(work: ShardWork, inputs: Any, frame: pl.DataFrame, sharing: Sharing
         for shard, tables in sharing.share(work, inputs, missing) if missing else ():
             _keep(tables, scratch / shard.name)
             bar.update(shard.rows)
+            done += shard.rows
+            job.progress(done, frame.height, "text")
     return joined([_kept(scratch / shard.name) for shard in shards])
 
 

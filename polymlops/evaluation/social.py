@@ -64,7 +64,7 @@ def score_samples(spec: ScoreSpec, inputs: SocialInputs, job: Job, sharing: Shar
         InputError: the samples answer prompts of another dataset.
     """
     frame = pl.read_parquet(inputs.samples / "samples.parquet")
-    tables = gathered(SocialShards(), inputs, frame, sharing, job.scratch)
+    tables = gathered(SocialShards(), inputs, frame, sharing, job)
     for name, table in tables.items():
         table.write_parquet(job.output / f"{name}.parquet")
     return _summary(spec, tables["scores"], tables["diversity"])

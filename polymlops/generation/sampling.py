@@ -6,6 +6,7 @@ What is asked, and how, is a `Questions`: `sample_arm` asks social posts, `code_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,10 +90,13 @@ def sample_questions(
 
     prompts = questions.prompts
     shards = _shards(prompts, spec.sampling.shard_prompts)
+    if spec.block is not None:
+        first, end = (len(shards) * place // spec.block.of for place in (spec.block.index, spec.block.index + 1))
+        shards = shards[first:end]
     missing = [
         (path, part) for path, part in ((job.scratch / name, part) for name, part in shards) if not path.exists()
     ]
-    total = len(prompts) * spec.sampling.n
+    total = sum(len(part) for _, part in shards) * spec.sampling.n
     done = total - spec.sampling.n * sum(len(part) for _, part in missing)
     if missing:
         sampler = Sampler(spec, questions, base, adapter)
@@ -106,13 +110,27 @@ def sample_questions(
 
             for path, part in missing:
                 write_whole(sampler.sample(part, sampled), path)
-    frame = pl.concat([pl.read_parquet(job.scratch / name) for name, _ in shards])
+    return _written([job.scratch / name for name, _ in shards], job)
+
+
+def join_parts(parts: Sequence[Path], job: Job) -> dict[str, float]:
+    """Put the sample sets of all parts of the prompts together; writes and returns what sampling at once would."""
+    return _written([part / "samples.parquet" for part in parts], job)
+
+
+def _written(paths: Sequence[Path], job: Job) -> dict[str, float]:
+    frame = pl.concat([pl.DataFrame(schema=SCHEMA), *(pl.read_parquet(path) for path in paths)], rechunk=True)
     frame.write_parquet(job.output / "samples.parquet")
     return {
         "sampling/candidates": float(frame.height),
-        "sampling/truncated_share": float((frame["finish_reason"] == "length").mean()),  # type: ignore[arg-type]
-        "sampling/mean_tokens": float(frame["token_count"].mean()),  # type: ignore[arg-type]
+        "sampling/truncated_share": _mean(frame["finish_reason"] == "length"),
+        "sampling/mean_tokens": _mean(frame["token_count"]),
     }
+
+
+def _mean(values: pl.Series) -> float:
+    """NaN for a part without a prompt."""
+    return float(values.mean()) if len(values) else math.nan  # type: ignore[arg-type]  # of numbers
 
 
 class Sampler:

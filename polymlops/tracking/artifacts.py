@@ -14,8 +14,9 @@ from mlflow.exceptions import MlflowException
 
 from polymlops.errors import ArtifactError, TrackingError
 from polymlops.refs import Reference
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.manifest import MANIFEST, Manifest, find_fault, parse_manifest, read_folder
-from polymlops.tracking.store import local_folder, tracked_errors
+from polymlops.tracking.store import tracked_errors
 
 OUTPUT = "output"
 DIGEST = re.compile(r"[0-9a-f]{64}")

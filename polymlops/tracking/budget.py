@@ -15,7 +15,8 @@ from polymlops.tracking.prices import Prices
 from polymlops.tracking.rates import expectation
 
 if TYPE_CHECKING:
-    from polymlops.tracking.stages import RunContext, Stage
+    from polymlops.tracking.stage import Stage
+    from polymlops.tracking.stages import RunContext
 
 MOST_RUNS = 1000
 logger = logging.getLogger(__name__)

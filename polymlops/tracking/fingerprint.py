@@ -15,7 +15,7 @@ import inspect
 import io
 import textwrap
 import tokenize
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -78,18 +78,42 @@ def folder_fingerprint(folder: Path, tree: SourceTree = LIBRARY) -> str:
 
 def source_fingerprint(sources: Iterable[str], tree: SourceTree = LIBRARY) -> str:
     """First 16 hex digits of a sha256 over the sources, the modules that they reach and the packages that count."""
-    texts = list(sources)
-    imported = set().union(*(_imports(text, "") for text in texts))
-    modules, packages = _closure(imported, tree)
+    texts = tuple(sources)
+    known = _KNOWN.get((texts, tree))
+    if known is None or not known.still_holds():
+        known = _KNOWN[texts, tree] = _read_sources(texts, tree)
+    lines = [known.digest, *(f"{name}=={_public_version(name)}" for name in sorted(known.packages))]
+    return hashlib.sha256("\0".join(lines).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What sources reach, and when those files were written: a plan asks for the same sources again and again."""
+
+    digest: str
+    packages: frozenset[str]
+    files: Mapping[Path, int]
+
+    def still_holds(self) -> bool:
+        return all(path.is_file() and path.stat().st_mtime_ns == written for path, written in self.files.items())
+
+
+_KNOWN: dict[tuple[tuple[str, ...], SourceTree], _Known] = {}
+
+
+def _read_sources(texts: tuple[str, ...], tree: SourceTree) -> _Known:
+    modules, packages = _closure(set().union(*(_imports(text, "") for text in texts)), tree)
     digest = hashlib.sha256()
     for text in texts:
-        digest.update(_essence(text).encode())
+        digest.update(_essence(text, ast.walk(_parsed(text))).encode())
     for module in sorted(modules):
-        digest.update(f"\0{module}\0{_read(_present(tree.file(module)))[0]}".encode())
-    for name in sorted(packages & NUMERIC_PACKAGES.keys()):
-        public = version(NUMERIC_PACKAGES[name]).partition("+")[0]
-        digest.update(f"\0{name}=={public}".encode())
-    return digest.hexdigest()[:16]
+        digest.update(f"\0{module}\0{_essence_of(module, tree)}".encode())
+    files = {path: path.stat().st_mtime_ns for module in modules if (path := tree.file(module)) is not None}
+    return _Known(digest.hexdigest(), frozenset(packages & NUMERIC_PACKAGES.keys()), files)
+
+
+def _public_version(name: str) -> str:
+    return version(NUMERIC_PACKAGES[name]).partition("+")[0]
 
 
 def reached_modules(sources: Iterable[str], tree: SourceTree = LIBRARY) -> set[str]:
@@ -107,8 +131,10 @@ def _closure(imported: set[str], tree: SourceTree) -> tuple[set[str], set[str]]:
             packages.add(name.partition(".")[0])
             continue
         for module in _with_parents(name):
+            if module in modules or not tree.counts(module):
+                continue
             path = tree.file(module)
-            if path is not None and tree.counts(module) and module not in modules:
+            if path is not None:
                 modules.add(module)
                 waiting |= _imports_of(path, module if path.name != "__init__.py" else f"{module}.__init__")
     return modules, packages
@@ -119,21 +145,25 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
-def _imports_of(path: Path, module: str) -> set[str]:
-    return _imports(_read(path)[1], module)
+def _imports_of(path: Path, module: str) -> frozenset[str]:
+    return _read(path, module).imports
 
 
-def _imports(text: str, module: str) -> set[str]:
+def _imports(text: str, module: str) -> frozenset[str]:
     """Dotted names that may be modules: `from a import b` gives a and a.b."""
+    return _named(ast.walk(_parsed(text)), module)
+
+
+def _named(nodes: Iterable[ast.AST], module: str) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(_parsed(text)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(module.split(".")[: -node.level]) if node.level else ""
             source = ".".join(part for part in (base, node.module) if part)
             names |= {source} | {f"{source}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def _parsed(text: str) -> ast.Module:
@@ -144,37 +174,46 @@ def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def _present(path: Path | None) -> Path:
+def _essence_of(module: str, tree: SourceTree) -> str:
+    path = tree.file(module)
     if path is None:  # the closure holds only modules that have a file
-        raise FileNotFoundError("a module of the closure has no file")
-    return path
+        raise FileNotFoundError(f"{module}: its file is gone")
+    return _read(path, module if path.name != "__init__.py" else f"{module}.__init__").essence
 
 
-def _read(path: Path) -> tuple[str, str]:
+@dataclass(frozen=True)
+class _Source:
+    essence: str
+    imports: frozenset[str]
+
+
+def _read(path: Path, module: str) -> _Source:
     stat = path.stat()
-    return _read_version(path, stat.st_mtime_ns, stat.st_size)
+    return _read_version(path, module, stat.st_mtime_ns, stat.st_size)
 
 
 @cache
-def _read_version(path: Path, _modified: int, _size: int) -> tuple[str, str]:
+def _read_version(path: Path, module: str, _modified: int, _size: int) -> _Source:
     text = path.read_text(encoding="utf-8")
-    return _essence(text), text
+    nodes = list(ast.walk(_parsed(text)))
+    return _Source(_essence(text, nodes), _named(nodes, module))
 
 
-def _essence(text: str) -> str:
+def _essence(text: str, nodes: Iterable[ast.AST]) -> str:
     """The source without comments, docstrings and blank lines, the same on every Python version."""
     lines = text.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for first, last in _docstrings(text):
+    if "#" in text:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                row, column = token.start
+                lines[row - 1] = lines[row - 1][:column]
+    for first, last in _docstrings(nodes):
         lines[first - 1 : last] = [""] * (last - first + 1)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
-def _docstrings(text: str) -> list[tuple[int, int]]:
+def _docstrings(nodes: Iterable[ast.AST]) -> list[tuple[int, int]]:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    owners = [node for node in ast.walk(_parsed(text)) if isinstance(node, kinds)]
+    owners = [node for node in nodes if isinstance(node, kinds)]
     first = [node.body[0] for node in owners if ast.get_docstring(node, clean=False)]
     return [(node.lineno, node.end_lineno or node.lineno) for node in first]

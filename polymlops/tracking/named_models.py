@@ -26,10 +26,11 @@ from polymlops.errors import ArtifactError, InputError, TrackingError
 from polymlops.models.hub import snapshot
 from polymlops.refs import Reference
 from polymlops.tracking import ledger
+from polymlops.tracking.addresses import database_file, local_folder
 from polymlops.tracking.artifacts import OUTPUT, materialise
 from polymlops.tracking.manifest import MANIFEST, find_fault, parse_manifest
 from polymlops.tracking.ranked_replies import HubBase
-from polymlops.tracking.store import database_file, local_folder, open_store, tracked_errors
+from polymlops.tracking.store import open_store, tracked_errors
 
 RUN = re.compile(r"runs:/([0-9a-f]{32})(?:/(.+))?")
 VERSION = re.compile(r"models:/([^/@]+)(?:/([0-9]+)|@([^/@]+))")

@@ -9,8 +9,9 @@ from typing import Any
 
 from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
+from polymlops.tracking.records import TableRow
 from polymlops.tracking.stages import RunContext
-from polymlops.tracking.tables import TableRow, record_rows
+from polymlops.tracking.tables import record_rows
 
 ROWS, FINDINGS = "novel_metrics.json", "novel_findings.json"
 # At the shown k only: all else, and the seeds by themselves, are on the run of the stage and in its files.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from mlflow import MlflowClient
+from typing import TYPE_CHECKING
 
 from polymlops.config.hashing import content_hash
 from polymlops.config.schema import ExperimentConfig
 from polymlops.refs import Reference
-from polymlops.tracking import ledger
+from polymlops.tracking.addresses import database_file, tracking_uri
 from polymlops.tracking.prices import Prices
-from polymlops.tracking.rates import Basis, expectation
-from polymlops.tracking.stages import Outcome, R, Stage
-from polymlops.tracking.store import database_file, open_store, tracked_errors, tracking_uri
+from polymlops.tracking.stage import Outcome, R, Stage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from polymlops.tracking.rates import Basis
 
 PLANNED = "planned"
 
@@ -43,7 +45,7 @@ class PlanContext:
     def run(self, stage: Stage[R]) -> Outcome[R]:
         """Look a stage up; its result is a placeholder where it would have to run."""
         key = stage.key()
-        found = self.client and ledger.find_finished(self.client, key, stage.result, mark=False)
+        found = self._look_up(stage, key)
         known, self.keys = key in self.keys, self.keys | {key}  # phases share stages
         if not known:
             self.stages.append(self._cached(stage, found[1]) if found else self._expected(stage))
@@ -52,11 +54,27 @@ class PlanContext:
         planned = stage.result(run_id=PLANNED, uri=PLANNED, digest=f"{PLANNED}:{content_hash(key)}")
         return Outcome(planned, cached=False, seconds=0.0)
 
+    def find(self, stage: Stage[R]) -> Outcome[R] | None:
+        """The stage's artifact where the ledger has it whole; the stage is not planned."""
+        found = self._look_up(stage, stage.key())
+        return None if found is None else Outcome(found[0], cached=True, seconds=found[1])
+
+    def _look_up(self, stage: Stage[R], key: str) -> tuple[R, float] | None:
+        if self.client is None:
+            return None
+        from polymlops.tracking import ledger  # MLflow takes seconds, which a plan without a ledger need not wait for
+
+        return ledger.find_finished(self.client, key, stage.result, mark=False)
+
     def _cached(self, stage: Stage[R], seconds: float) -> PlannedStage:
         return PlannedStage(stage.title, True, seconds, self.prices.of_stage(stage.name, seconds))
 
     def _expected(self, stage: Stage[R]) -> PlannedStage:
-        found = expectation(self.client, self.experiment_id, stage) if self.client is not None else None
+        if self.client is None:
+            return PlannedStage(stage.title, False, None, None)
+        from polymlops.tracking.rates import expectation
+
+        found = expectation(self.client, self.experiment_id, stage)
         if found is None:
             return PlannedStage(stage.title, False, None, None)
         dollars = self.prices.of_stage(stage.name, found.seconds, found.judges)
@@ -107,6 +125,8 @@ def plan_context(config: ExperimentConfig) -> PlanContext:
     file = database_file(uri)
     if file is not None and not file.exists():
         return PlanContext(None, None, prices)
+    from polymlops.tracking.store import open_store, tracked_errors
+
     client = open_store(uri)
     with tracked_errors(f"find the experiment {config.name}"):
         experiment = client.get_experiment_by_name(config.name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Run
 from pydantic import BaseModel, ConfigDict
 
 from polymlops.config.execution import Pool, TrackingConfig
-from polymlops.tracking import ledger
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 # Stages that pool `gpu` does; all others are pool `cpu`'s.
 GPU_STAGES = frozenset(
@@ -63,6 +64,8 @@ class Prices(BaseModel):
 
     def of_run(self, run: Run) -> float:
         """Dollars of a stage's run, judges included; 0 seconds while it is open."""
+        from polymlops.tracking import ledger  # MLflow takes seconds, which a plan without a ledger need not wait for
+
         return self.of_stage(run.data.tags.get(ledger.STAGE, ""), ledger.run_seconds(run), judge_dollars(run))
 
 

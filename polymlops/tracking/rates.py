@@ -22,7 +22,7 @@ from polymlops.tracking.prices import judge_dollars
 from polymlops.tracking.store import tracked_errors
 
 if TYPE_CHECKING:
-    from polymlops.tracking.stages import Stage
+    from polymlops.tracking.stage import Stage
 
 Basis = Literal["the same settings", "the same settings elsewhere", "scaled", "other settings"]
 # What the time of a stage is proportional to, but for what it takes to begin.

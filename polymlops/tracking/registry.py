@@ -21,6 +21,7 @@ from polymlops.errors import InputError, TrackingError
 from polymlops.models.loading import check_base
 from polymlops.refs import ModelRef, Reference, RewardRef
 from polymlops.tracking.ranked_replies import HubBase, ReplySettings
+from polymlops.tracking.records import RegisteredVersion
 from polymlops.tracking.registry_package import Package, code_version
 from polymlops.tracking.registry_shelf import Shelf
 from polymlops.tracking.stages import RunContext
@@ -67,17 +68,6 @@ class RegistryCandidate:
         settings = content_hash(ReplySettings.of(self.sampling))
         named = {"profile": self.profile, "start": self.start}
         return {**named, **digests, **hub, "settings": settings, "code_version": code_version()}
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredVersion:
-    """A version of a registered model that may be served."""
-
-    name: str
-    version: int
-    uri: str
-    aliases: tuple[str, ...]
-    run_id: str
 
 
 def registered_name(profile: str, start: str) -> str:

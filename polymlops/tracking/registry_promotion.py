@@ -18,7 +18,8 @@ from mlflow import MlflowClient
 from polymlops.errors import InputError, TrackingError
 from polymlops.records import Estimate
 from polymlops.report.comparisons import ROUNDING
-from polymlops.tracking.registry import RegisteredVersion, point_alias, read_version
+from polymlops.tracking.records import RegisteredVersion
+from polymlops.tracking.registry import point_alias, read_version
 from polymlops.tracking.registry_shelf import COMPLETE, YES
 from polymlops.tracking.store import tracked_errors
 

@@ -19,8 +19,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from polymlops.errors import ArtifactError
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.manifest import MANIFEST, find_fault, parse_manifest
-from polymlops.tracking.store import local_folder, tracked_errors
+from polymlops.tracking.store import tracked_errors
 
 KEY, COMPLETE, MODEL_ID = "registration_key", "complete", "logged_model_id"
 YES = "true"

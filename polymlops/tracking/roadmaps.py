@@ -18,20 +18,13 @@ from polymlops.errors import TrackingError
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
+from polymlops.tracking.addresses import artifact_folder, tracking_uri
 from polymlops.tracking.budget import Budget, is_counted, spent_dollars
 from polymlops.tracking.environment import hardware, package_versions, source_state
 from polymlops.tracking.params import flatten
 from polymlops.tracking.prices import Prices
 from polymlops.tracking.stages import RunContext, dataset_input
-from polymlops.tracking.store import (
-    artifact_folder,
-    is_locked,
-    locked,
-    open_experiment,
-    open_store,
-    tracked_errors,
-    tracking_uri,
-)
+from polymlops.tracking.store import is_locked, locked, open_experiment, open_store, tracked_errors
 
 ATTEMPTS = "attempts"
 STAGES = "stages"  # folder of a roadmap's run: one listing a phase
@@ -74,6 +67,7 @@ def roadmap_run(config: ExperimentConfig, source: str, flow_run_id: str | None =
             output_dir=output_dir,
             flow_run_id=flow_run_id,
             budget=Budget(dollars=limit, prices=prices) if limit is not None else None,
+            workers=config.execution.workers,
         )
         with held(output_dir, run_id):
             try:

@@ -7,86 +7,29 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from pydantic import BaseModel, ConfigDict, Field
 
-from polymlops.config.hashing import canonical, content_hash
+from polymlops.config.execution import WorkersConfig
 from polymlops.errors import ArtifactError, PolymlopsError, StageError, TrackingError
-from polymlops.records import Job, NoteLog, ProgressLog, silent
+from polymlops.records import Job, NoteLog, ProgressLog
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
 from polymlops.tracking.artifacts import adopt, materialise, publish
 from polymlops.tracking.budget import Budget, check_budget
-from polymlops.tracking.fingerprint import work_fingerprint
 from polymlops.tracking.manifest import Manifest
 from polymlops.tracking.metric_log import MetricBuffer
 from polymlops.tracking.params import flatten
+from polymlops.tracking.stage import FIRST, Attempt, Outcome, R, Stage
 from polymlops.tracking.store import locked, open_store, tracked_errors
 
-R = TypeVar("R", bound=Reference)
-Work = Callable[[Mapping[str, Path], Job], Mapping[str, float]]
-LABELS = ("arm", "seed", "domain")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stage(Generic[R]):
-    """What to do: a name, a slice of the config, references by role, and the library call that does it.
-
-    `work` gets a folder for every role and a job; its source, and the library source that it reaches, are in the key.
-    """
-
-    name: str
-    spec: BaseModel
-    result: type[R]
-    work: Work
-    inputs: Mapping[str, Reference] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Arm, seed and domain of an arm's stage; nothing for the others, whose seed is no training seed."""
-        values = canonical(self.spec)
-        return {name: str(values[name]) for name in LABELS if name in values} if "arm" in values else {}
-
-    @property
-    def title(self) -> str:
-        """For people: `train_adapter polychromic/42`."""
-        labels = self.labels
-        return f"{self.name} {labels['arm']}/{labels['seed']}" if labels else self.name
-
-    def key(self) -> str:
-        """Equal keys mean equal results: name, slice, digests of the inputs, and the source that does the work."""
-        digests = {role: ref.digest for role, ref in self.inputs.items()}
-        return content_hash(self.name, self.spec, digests, work_fingerprint(self.work))
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[R]):
-    """A stage's result, whether it had to be made, and why earlier attempts at it failed."""
-
-    ref: R
-    cached: bool
-    seconds: float
-    failures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One of several attempts at a stage: why those before it failed, and where it says how far it is."""
-
-    failures: tuple[str, ...] = ()
-    progress: ProgressLog = silent
-
-
-FIRST = Attempt()
 
 
 class RunContext(BaseModel):
@@ -100,6 +43,7 @@ class RunContext(BaseModel):
     output_dir: Path = Field(description="absolute; local to the machine")
     flow_run_id: str | None = Field(None, description="Prefect's flow run that does the stages")
     budget: Budget | None = Field(None, description="of the roadmap; where it is none, nobody looks")
+    workers: WorkersConfig = Field(WorkersConfig(), description="who does the shards of its stages")
 
     @property
     def cache(self) -> Path:
@@ -190,7 +134,8 @@ def _work(
 ) -> tuple[str, Manifest]:
     """Fetch the inputs, do the work and publish what it left: where it is, and its manifest."""
     _log_datasets(client, run_id, stage)
-    paths = {role: _fetch(client, ref, context.cache) for role, ref in stage.inputs.items()}
+    given = {**stage.inputs, **stage.parts}
+    paths = {role: _fetch(client, ref, context.cache) for role, ref in given.items()}
     log = MetricBuffer(client, run_id)
     output, scratch = _emptied(folder / "output"), _made(folder / "scratch")
     job = Job(output, scratch, log, _tagger(client, run_id), progress)
@@ -205,7 +150,7 @@ def _tagger(client: MlflowClient, run_id: str) -> NoteLog:
 
 
 def _tags(context: RunContext, stage: Stage[R], key: str) -> dict[str, str]:
-    inputs = {f"input.{role}": f"{ref.run_id} {ref.digest}" for role, ref in stage.inputs.items()}
+    inputs = {f"input.{role}": f"{ref.run_id} {ref.digest}" for role, ref in {**stage.inputs, **stage.parts}.items()}
     return {
         ledger.PARENT: context.parent_run_id,
         ledger.RUN_NAME: stage.title,

@@ -5,40 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 from mlflow import MlflowClient
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
 from polymlops.tracking import ledger
+from polymlops.tracking.records import TableRow
 from polymlops.tracking.stages import RunContext
 from polymlops.tracking.store import open_store, tracked_errors
 
 TABLE, REPORT, ARM = "table.json", "report", "arm"
-
-
-def _nan_for_null(value: object) -> object:
-    return math.nan if value is None else value
-
-
-Number = Annotated[float, BeforeValidator(_nan_for_null)]
-
-
-class TableRow(BaseModel):
-    """One metric of one arm, over all its seeds; NaN where undefined. What else the table says is left there."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
-
-    arm: str
-    metric: str = Field(description="name within the domain: pass_at_10")
-    value: Number
-    low: Number
-    high: Number
-    n: int = Field(ge=0, description="prompts behind the value")
-
-
 ROWS = TypeAdapter(tuple[TableRow, ...])
 
 

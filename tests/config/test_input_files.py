@@ -8,7 +8,7 @@ from polymlops.config.hashing import canonical, content_hash
 from polymlops.config.input_files import path_digest
 from polymlops.config.suites import FileSuiteConfig, HumanEvalConfig, MbppConfig, SuiteSection
 from polymlops.refs import ScoresRef
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 
 
 def spec(suite: SuiteSection) -> CodeScoreSpec:

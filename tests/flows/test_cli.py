@@ -74,3 +74,31 @@ def test_plan_of_nothing_starts_and_writes_nothing(shell):
     assert plan["total"]["unknown"] == len(plan["stages"]) > 10
     assert plan["config"]["polychromic"]["lambda"] > 0
     assert sorted(path.name for path in done.folder.iterdir()) == ["err", "out"]
+
+
+def test_plan_of_a_first_run_imports_only_what_a_plan_needs(shell):
+    code = (
+        "import sys, flows.cli\n"
+        "try: flows.cli.main(['plan', 'smoke', '--json'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'prefect', 'mlflow', 'torch', 'transformers', 'trl', 'peft', 'sentence_transformers', 'datasets'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    started = shell.start(sys.executable, "-c", code)
+    assert started.wait() == 0
+    assert started.err.splitlines()[-1] == "[]"
+    assert "train_adapter" in started.out
+
+
+def test_plan_of_a_known_run_needs_mlflow_but_neither_prefect_nor_torch(shell, after_smoke):
+    code = (
+        "import sys, flows.cli\n"
+        "try: flows.cli.main(['plan', 'smoke', '--json', '--set', 'output_dir=' + sys.argv[1]])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'prefect', 'torch', 'transformers', 'trl', 'peft'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    started = shell.start(sys.executable, "-c", code, str(after_smoke))
+    assert started.wait() == 0
+    assert started.err.splitlines()[-1] == "[]"
+    assert json.loads(started.out)["total"]["stages_to_run"] == 0

@@ -101,11 +101,12 @@ def test_replies_are_those_of_the_phase_and_judged_by_the_truth(small_base, smal
 def register(folder, base, adapter):
     """The adapter as a registered model in a store of its own."""
     from polymlops.refs import ModelRef
+    from polymlops.tracking.addresses import artifact_folder, tracking_uri
     from polymlops.tracking.artifacts import publish
     from polymlops.tracking.ledger import begin_run, end_run
     from polymlops.tracking.registry import RegistryCandidate, register_adapter
     from polymlops.tracking.stages import RunContext
-    from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracking_uri
+    from polymlops.tracking.store import open_experiment, open_store
 
     uri = tracking_uri(None, folder)
     client = open_store(uri)

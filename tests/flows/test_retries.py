@@ -20,12 +20,12 @@ config = load_config("smoke", ["output_dir=" + sys.argv[1]])
 attempts = {"tracking": [], "config": [], "elsewhere": [0]}
 with services(config) as prefect:
     from prefect import flow
-    from flows.execution import in_process, tracked
+    from flows.execution import InProcess, tracked
     from polymlops.config.schema import LoraConfig
     from polymlops.errors import ConfigError, TrackingError
     from polymlops.refs import ModelRef
-    from polymlops.tracking.stages import Stage
-    from tasks.policy import as_state, stage_task
+    from polymlops.tracking.stage import Stage
+    from tasks.stage_task import stage_task
 
     @stage_task("flaky")
     def flaky(runner, kind):
@@ -39,17 +39,17 @@ with services(config) as prefect:
             (job.output / "x").write_text("x")
             return {}
 
-        return as_state(runner.run(Stage(kind, LoraConfig(), ModelRef, work)))
+        return runner.run(Stage(kind, LoraConfig(), ModelRef, work))
 
     @flow
     def experiment(kind):
         with tracked(config, None) as run:
-            return in_process(run, 2)(flaky, kind).run_id
+            return InProcess(run, 2)(flaky, kind).run_id
 
     @flow
     def elsewhere(page):
         with tracked(config, None) as run:
-            return in_process(run, 0, page, ["WorkerLostError: gone"])(flaky, "elsewhere").run_id
+            return InProcess(run, 0, page, ["WorkerLostError: gone"])(flaky, "elsewhere").run_id
 
     asked = experiment("tracking", return_state=True)
     told = {"run": prefect.settled(asked)}

@@ -11,7 +11,7 @@ from polymlops.config.schema import DataConfig
 from polymlops.errors import BudgetError
 from polymlops.refs import DatasetRef
 from polymlops.tracking.roadmaps import roadmap_run
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 from tasks.policy import is_transient
 
 RUN = ("run", "smoke", "--phase", "1", "--set", "arms=[zero_shot]", "--set", "tracking.price_per_hour=3600")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows import stage_run
-from flows.execution import planned
-from flows.novel_metrics import carry_out
+from flows.calls import Planned
+from flows.phases import novel_stages
 from flows.pools import STAGES, pool_of, stage_named
 from flows.stage_requests import dump_arguments, load_arguments, on_machine
 from flows.stored import named_results
@@ -17,7 +17,7 @@ from polymlops.errors import StageError
 from polymlops.refs import ModelRef
 from polymlops.tracking.plans import PlanContext
 from polymlops.tracking.prices import Prices
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 
 REF = ModelRef(run_id="r", uri="u", digest="d")
 
@@ -46,13 +46,13 @@ def _key(task, *args, **kwargs):
 def calls():
     """(task, args, kwargs) of every stage of a roadmap, with code arms."""
     config = load_config("smoke", ["code_grpo.objectives={mean: {objective: mean, k: 1, baseline: mean}}"])
-    made, plan = [], planned(PlanContext(None, None, Prices(gpu=0, cpu=0)))
+    made, plan = [], Planned(PlanContext(None, None, Prices(gpu=0, cpu=0)))
 
     def call(task, /, *args, **kwargs):
         made.append((task, args, kwargs))
         return plan(task, *args, **kwargs)
 
-    carry_out(call, config, named_results(call, config))
+    novel_stages(call, config, named_results(call, config))
     return made
 
 

@@ -15,7 +15,7 @@ from polymlops.errors import (
     TrainingError,
 )
 from polymlops.refs import ModelRef
-from polymlops.tracking.stages import Outcome
+from polymlops.tracking.stage import Outcome
 from tasks.policy import as_state, is_transient, may_retry
 
 

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from polymlops.config.profiles import load_config
+from polymlops.config.sampling import PromptBlock
 from polymlops.config.slices import sample_spec
 from polymlops.errors import InputError
-from polymlops.generation.sampling import SCHEMA, Sampler, sample_arm, social_questions
+from polymlops.generation.sampling import SCHEMA, Sampler, join_parts, sample_arm, social_questions
 from polymlops.models.loading import load_tokenizer
 
 SMALL = (
@@ -88,3 +89,20 @@ def test_few_shot_sees_examples(sample, small_base, small_dataset):
 def test_a_prompt_beyond_the_context_is_refused(sample):
     with pytest.raises(InputError, match=r"lower sampling\.few_shot"):
         sample("long", "sampling.few_shot=9", arm="few_shot")
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_parts_put_together_are_the_whole_byte_for_byte(parts, small_base, small_dataset, make_job):
+    """Three shards over two parts, and over five, of which two have nothing to do."""
+    spec, whole, joined = spec_of("zero_shot"), make_job("whole"), make_job("joined")
+    metrics = sample_arm(spec, small_base, None, small_dataset, whole)
+    folders, rows = [], []
+    for index in range(parts):
+        job = make_job(f"part-{index}")
+        block = PromptBlock(index=index, of=parts)
+        sample_arm(spec.model_copy(update={"block": block}), small_base, None, small_dataset, job)
+        folders.append(job.output)
+        rows.append(pl.read_parquet(job.output / "samples.parquet").height)
+    assert join_parts(folders, joined) == metrics
+    assert (joined.output / "samples.parquet").read_bytes() == (whole.output / "samples.parquet").read_bytes()
+    assert rows == ([8, 16] if parts == 2 else [0, 8, 0, 8, 8])

@@ -11,9 +11,11 @@ import pytest
 from polymlops.config.schema import LoraConfig
 from polymlops.config.section import Section
 from polymlops.refs import ModelRef, Reference
+from polymlops.tracking.addresses import artifact_folder, tracking_uri
 from polymlops.tracking.ledger import begin_run
-from polymlops.tracking.stages import RunContext, Stage
-from polymlops.tracking.store import artifact_folder, open_experiment, open_store, tracking_uri
+from polymlops.tracking.stage import Stage
+from polymlops.tracking.stages import RunContext
+from polymlops.tracking.store import open_experiment, open_store
 
 
 @dataclass

@@ -11,7 +11,7 @@ from polymlops.config.schema import LoraConfig
 from polymlops.refs import ModelRef, ReportRef
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import KILLED_HERE, close_abandoned, held, unsettled
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 from polymlops.tracking.tables import record_table
 
 

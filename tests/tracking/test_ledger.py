@@ -11,7 +11,7 @@ from polymlops.config.schema import LoraConfig
 from polymlops.errors import ArtifactError, StageError, TrainingError
 from polymlops.refs import ModelRef
 from polymlops.tracking import ledger
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 
 
 def test_second_run_is_found(book):

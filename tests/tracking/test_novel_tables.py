@@ -8,7 +8,7 @@ from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
 from polymlops.tracking import ledger
 from polymlops.tracking.novel_tables import headline_rows, record_novel_table
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 
 
 def row(metric, value, seed=None, arm="baseline"):

@@ -16,8 +16,8 @@ from registry_parts import aliases, make_adapter, make_candidate, stored, versio
 from polymlops.errors import ArtifactError, InputError
 from polymlops.models.loading import load_base
 from polymlops.refs import RewardRef
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.registry import register_adapter, registered_name
-from polymlops.tracking.store import local_folder
 
 NAME = "polymlops-smoke-grpo-baseline"
 

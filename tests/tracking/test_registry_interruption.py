@@ -16,10 +16,11 @@ from registry_parts import BETTER, aliases, decide, make_candidate, versions
 
 from polymlops.errors import TrackingError
 from polymlops.tracking import registry
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.manifest import MANIFEST, find_fault, parse_manifest
 from polymlops.tracking.registry import register_adapter
 from polymlops.tracking.registry_promotion import promote
-from polymlops.tracking.store import local_folder, open_store
+from polymlops.tracking.store import open_store
 
 WRITES = (
     "create_logged_model",

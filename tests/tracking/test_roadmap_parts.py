@@ -9,10 +9,11 @@ from polymlops.config.profiles import validate
 from polymlops.errors import InputError, TrackingError
 from polymlops.refs import DatasetRef, ReportRef
 from polymlops.tracking import ledger
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.pages import log_page
 from polymlops.tracking.roadmap_parts import listed_phases, read_roadmap
 from polymlops.tracking.roadmaps import log_results, roadmap_run
-from polymlops.tracking.store import local_folder, open_store
+from polymlops.tracking.store import open_store
 
 GONE = "e" * 32
 

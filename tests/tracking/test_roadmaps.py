@@ -8,9 +8,10 @@ import yaml
 
 from polymlops.config.profiles import validate
 from polymlops.refs import DatasetRef
+from polymlops.tracking.addresses import local_folder
 from polymlops.tracking.environment import hardware, package_versions, source_state
 from polymlops.tracking.roadmaps import log_results, roadmap_key, roadmap_run
-from polymlops.tracking.store import local_folder, open_store
+from polymlops.tracking.store import open_store
 
 
 @pytest.fixture

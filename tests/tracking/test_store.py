@@ -8,8 +8,9 @@ import time
 import pytest
 
 from polymlops.errors import TrackingError
+from polymlops.tracking.addresses import artifact_folder, local_folder, tracking_uri
 from polymlops.tracking.ledger import begin_run, search
-from polymlops.tracking.store import artifact_folder, local_folder, locked, open_experiment, open_store, tracking_uri
+from polymlops.tracking.store import locked, open_experiment, open_store
 
 
 def _use(folder, number):

@@ -7,7 +7,7 @@ from polymlops.config.schema import LoraConfig
 from polymlops.errors import ArtifactError
 from polymlops.refs import ReportRef
 from polymlops.tracking import ledger
-from polymlops.tracking.stages import Stage
+from polymlops.tracking.stage import Stage
 from polymlops.tracking.tables import read_table, record_table
 
 ROWS = [
