@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import current_process
 
 import numpy as np
 import polars as pl
@@ -63,6 +64,8 @@ def _algorithms(runs: pl.DataFrame, found: Sequence[CodeDiversity]) -> pl.DataFr
 
 
 def _workers(problems: Sequence[ProblemSamples], workers: int) -> int:
+    if current_process().daemon:  # a Dask worker is one, and may have no children; its neighbours have the other shards
+        return 1
     pairs = sum(len(set(problem.sources)) ** 2 / 2 for problem in problems)
     return workers if pairs > FEW_PAIRS else 1
 
