@@ -46,6 +46,7 @@ def die_after(folder, shards):
 
 def main():
     how, killed, cluster = sys.argv[5], [], None
+    os.environ["PREFECT_HOME"] = sys.argv[1] + "/prefect"  # of the workers, too, which start before the services
     workers = ["execution.workers.engine=dask", "execution.workers.shard_prompts=20"]
     if how == "worker":
         from distributed import LocalCluster
