@@ -19,10 +19,13 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MI
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--no-first-run")  # Chromium's own requests
 PAGE_TIMEOUT_S = 300  # minutes where other work shares the cores
-ALL = "[...document.querySelectorAll('body *')]"
-NAMED = f"{ALL}.filter(e => !e.children.length && e.textContent.trim() === arguments[0])"
-CLICK = f"const found = {NAMED}; if (found.length) found[found.length - 1].click(); return found.length > 0"
-SCROLL = f"{NAMED}.at(-1).scrollIntoView({{block: 'start'}})"
+NAMED = """
+const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode())
+  if (walker.currentNode.textContent.trim() === arguments[0]) found.push(walker.currentNode.parentElement);
+"""
+CLICK = f"{NAMED} if (found.length) found.at(-1).click(); return found.length > 0"
+SCROLL = f"{NAMED} if (found.length) found.at(-1).scrollIntoView({{block: 'start'}}); return found.length > 0"
 TEXT = "return document.body ? document.body.innerText : ''"
 
 
@@ -51,15 +54,18 @@ class Browser:
 
     def click(self, label: str, *wanted: str) -> str:
         """Click what has this text and nothing else, and wait as `open` does."""
-        deadline = time.monotonic() + PAGE_TIMEOUT_S
-        while not self.driver.execute_script(CLICK, label):
-            assert time.monotonic() < deadline, f"nothing to click reads {label}"
-            time.sleep(0.5)
+        self._at(CLICK, label)
         return self.wait_for(*wanted)
 
     def scroll_to(self, text: str) -> None:
         """Bring the last thing that has this text and nothing else to the top of the window."""
-        self.driver.execute_script(SCROLL, text)
+        self._at(SCROLL, text)
+
+    def _at(self, script: str, text: str) -> None:
+        deadline = time.monotonic() + PAGE_TIMEOUT_S
+        while not self.driver.execute_script(script, text):
+            assert time.monotonic() < deadline, f"nothing on {self.driver.current_url} reads {text}"
+            time.sleep(0.5)
 
     def errors(self) -> list[str]:
         """What the console has complained about since it was asked the last time."""
@@ -88,6 +94,7 @@ def browser(width: int, height: int) -> Iterator[Browser]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_page_load_timeout(PAGE_TIMEOUT_S)
+    driver.set_script_timeout(PAGE_TIMEOUT_S)
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:

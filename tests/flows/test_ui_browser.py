@@ -22,7 +22,7 @@ from processes import Shell
 pytestmark = [pytest.mark.slow, needs_browser]
 WIDTH, HEIGHT = 1400, 900
 # What the two UIs ask for in vain by themselves, and the figures where MLflow has another port than `ui` gives it.
-THEIRS = ("/favicon.ico", "/ico/undefined.svg", "/mlflow/users/current", "127.0.0.1:5000/get-artifact")
+THEIRS = ("/favicon.ico", "/ico/undefined.svg", "/users/current", "ResizeObserver loop", "127.0.0.1:5000/get-artifact")
 
 
 # The panel that MLflow opens beside everything else, closed by the last button of its head.
