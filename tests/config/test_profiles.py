@@ -109,3 +109,11 @@ def test_file_that_is_no_mapping_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match="expected keys and values, got list"):
         load_config(str(tmp_path / "a.yaml"))
+
+
+@pytest.mark.parametrize("name", ["<b>x</b>", "it's", 'a"b', "two\nlines", "name\n", "a/b", "..", "", "x" * 10_000])
+@pytest.mark.parametrize("field", ["name", "arms"])
+def test_a_name_that_is_no_slug_is_refused(field, name):
+    """It becomes the title of runs, keys of artifacts, folders and file names."""
+    with pytest.raises(ConfigError, match=field):
+        validate({field: [name] if field == "arms" else name})

@@ -214,6 +214,14 @@ def test_nothing_is_shared_but_the_servers(pooled):
     assert client == {digests["write_core_results"]}
 
 
+def test_what_workers_do_is_on_the_page_of_the_flow_that_asked(pooled):
+    page = {"flow_runs": {"name": {"any_": ["pools"]}}}
+    found = httpx.post(f"{pooled.prefect}/api/artifacts/filter", json=page, timeout=60).json()
+    keys = {artifact["key"] for artifact in found}
+    assert {"plan-core-results-pools", "progress-core-results-pools", "results-core-results-pools"} <= keys
+    assert {"progress-train-adapter-baseline-42", "progress-sample-arm-baseline-42"} <= keys
+
+
 def test_second_run_asks_no_worker(pooled):
     before = len(pooled.stage_runs())
     code, done = pooled.run()
