@@ -82,8 +82,9 @@ def score_texts(runner: StageRunner, spec: CreativeScoreSpec, sources: CreativeS
         from tasks.fan_out import sharing_of
 
         config, sharing = sources.config, sharing_of(runner, stage.inputs, text_inputs)
-        judges = {"judge": config.judge, "second_judge": config.second_judge}
-        given = replace(text_inputs(inputs), verdicts=sources.verdicts, **judges)
+        given = replace(
+            text_inputs(inputs), verdicts=sources.verdicts, judge=config.judge, second_judge=config.second_judge
+        )
         return creative.score_creative(spec, given, job, sharing=sharing)
 
     stage = Stage("score_texts", spec, ScoresRef, work, {"samples": sources.samples, "base": sources.base})
