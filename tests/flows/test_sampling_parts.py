@@ -8,6 +8,7 @@ from polymlops.config.profiles import load_config
 from polymlops.config.slices import sample_spec
 from polymlops.refs import DatasetRef, ModelRef
 from polymlops.tracking.plans import PlanContext
+from polymlops.tracking.prices import Prices
 from polymlops.tracking.stage import Outcome
 from tasks.arms import sample_arm
 
@@ -20,7 +21,7 @@ class Ledger(PlanContext):
     """Knows the stages with these titles."""
 
     def __init__(self, *titles):
-        super().__init__(None, None)
+        super().__init__(None, None, Prices(gpu=0, cpu=0))
         self.titles, self.asked = titles, {}
 
     def find(self, stage):
