@@ -9,7 +9,7 @@ from readme import readme_commands, with_places
 from test_given_profiles import SMALL, STORIES
 
 pytestmark = pytest.mark.slow
-FEW = ("--n", "2", "--problems", "3", "--max-new-tokens", "12", "--resamples", "100")
+FEW = ("--n", "2", "--prompts", "3", "--max-new-tokens", "12", "--resamples", "100")
 QUICK = ("arms=[zero_shot, baseline]", "evaluation.track_dynamics=false", "sft.epochs=0.1")
 
 
