@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import subprocess
+import sys
+import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from books import faults, local_book
 from processes import Shell
 from short import NAME, TRAINING, short_run
 
+DAY_S = 86_400
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
@@ -33,36 +39,52 @@ def test_one_of_two_runs_started_together_waits_and_finds_all_done(twice, undist
     assert ": begins" not in waited[0]
 
 
-def _library():
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        pytest.skip("libfaketime is not installed (Debian: faketime)")
-    return str(found[0])
+@dataclass(frozen=True)
+class Clock:
+    """The wall clock of the processes that are started with `environment`."""
+
+    library: Path
+    file: Path
+
+    def jump(self, seconds):
+        """Set how far it is off."""
+        with self.file.open("r+b") as file:  # mapped by those who read it
+            file.write(struct.pack("=q", seconds))
+
+    @property
+    def environment(self):
+        return {"LD_PRELOAD": str(self.library), "CLOCK_OFFSET": str(self.file)}
 
 
-def _clock(file):
-    """Environment in which the wall clock is off by what a file says, as after a correction; other clocks go on."""
-    return {
-        "LD_PRELOAD": _library(),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_RESET": "1",
-    }
+@pytest.fixture
+def clock(tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("cc, a C compiler, is not installed")
+    library, source = tmp_path / "clock.so", Path(__file__).with_name("clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    (tmp_path / "offset").write_bytes(bytes(8))
+    return Clock(library, tmp_path / "offset")
 
 
-def test_clock_that_jumps_by_a_day_in_training_changes_nothing(shell, smoke, undisturbed, tmp_path):
-    file, output_dir = tmp_path / "clock", tmp_path / "out"
-    file.write_text("+0")
-    started = shell.polymlops(*short_run(smoke, output_dir), **_clock(file))
+def test_the_clock_jumps_and_sleep_goes_on(shell, clock):
+    script = "import time, datetime as d; print(time.time()); time.sleep(0.1); print(d.datetime.now().timestamp())"
+    clock.jump(DAY_S)
+    started = shell.start(sys.executable, "-c", script, **clock.environment)
+    assert started.wait() == 0, started.err
+    assert all(abs(float(line) - time.time() - DAY_S) < 3600 for line in started.out.split())
+
+
+def test_clock_that_jumps_by_a_day_in_training_and_back_changes_nothing(shell, smoke, undisturbed, clock, tmp_path):
+    output_dir = tmp_path / "out"
+    started = shell.polymlops(*short_run(smoke, output_dir), **clock.environment)
     started.wait_for(lambda: any(output_dir.glob("work/*/scratch/checkpoints/*/COMPLETE")))
-    file.write_text("+1d")
+    clock.jump(DAY_S)
     assert started.wait() == 0, started.err
     book = local_book(output_dir, NAME)
     assert faults(book, undisturbed) == []
     before = book.runs()
-    file.write_text("-1d")
-    code, again = shell.run(*short_run(smoke, output_dir), **_clock(file))
+    clock.jump(-DAY_S)
+    code, again = shell.run(*short_run(smoke, output_dir), **clock.environment)
     assert code == 0, again.err
     assert ": begins" not in again.err
     assert [run.run_id for run in book.runs()] == [run.run_id for run in before]
