@@ -118,6 +118,7 @@ def _out_of_fold(shop: Workshop, kept: Candidate, fold_N: Ints, first: tuple[Int
         job.progress(fold, shop.config.folds, "fold")
         index, scores = held_out_scores(shop, kept, fold_N, fold)
         scores_N[index] = scores
+    job.progress(shop.config.folds, shop.config.folds, "fold")
     return scores_N
 
 
