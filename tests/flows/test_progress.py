@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from polymlops.records import silent
 from tasks import progress, run_pages
 from tasks.progress import Page, shown_progress
 
@@ -56,6 +57,7 @@ def test_outside_of_a_run_nothing_is_sent(monkeypatch):
     monkeypatch.setattr(progress, "page_client", None)
     with shown_progress("train_adapter baseline/42", progress.page_here()) as told:
         told(1, 2, "step")
+    assert told is silent
 
 
 @pytest.mark.parametrize(
