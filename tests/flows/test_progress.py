@@ -53,8 +53,7 @@ def test_an_api_that_is_away_is_said_once_and_costs_no_step(kind, request, monke
     assert warnings[0].startswith("train_adapter baseline/42: its progress is not shown for now: ")
 
 
-def test_outside_of_a_run_nothing_is_sent(monkeypatch):
-    monkeypatch.setattr(progress, "page_client", None)
+def test_outside_of_a_run_nothing_is_sent():
     with shown_progress("train_adapter baseline/42", progress.page_here()) as told:
         told(1, 2, "step")
     assert told is silent
