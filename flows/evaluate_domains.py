@@ -116,6 +116,11 @@ def evaluate_creative(evaluation: Evaluation) -> Metrics:
 
     config, steps, model = evaluation.config, evaluation.steps, evaluation.model
     creative = evaluation.request.creative(config)
+    if creative.judge is None and creative.source.kind != "world":
+        raise InputError(
+            f"creative.judge: none, and nobody knows the truth about prompts of kind {creative.source.kind!r}: give a "
+            "judge of kind endpoint or local"
+        )
     scored = creative_score_spec(creative, ARM, SEED)
     steps.do("prompts", lambda job: prepare_prompts(creative_prompts_spec(creative), job))
     prompts, base = steps.out / "prompts", evaluation.base()

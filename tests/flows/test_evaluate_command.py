@@ -7,6 +7,7 @@ import signal
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from judge_server import Act, JudgeServer, completion, fields
 
 from flows.cli import main
 from flows.evaluate_steps import Steps
@@ -158,6 +159,11 @@ def test_replies_to_data_of_ones_own_need_a_reward_model(small_base, qwen3_folde
     assert (tmp_path / "out" / "base" / "reference.json").is_file()  # taken as it is: prepared, not copied
 
 
+def sevens(seen):
+    """A verdict that likes every text alike."""
+    return json.dumps({"reason": ""} | dict.fromkeys(fields(seen), 7))
+
+
 @pytest.mark.slow
 def test_stories_are_judged_as_the_profile_says(small_base, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
@@ -168,12 +174,20 @@ def test_stories_are_judged_as_the_profile_says(small_base, tmp_path):
     found = printed(evaluate("--model", small_base, "--domain", "creative", *FEW, "--json", "--out", out))
     assert {row["metric"] for row in found["table"]} >= {"pass_at_1", "quality", "semantic_diversity", "perplexity"}
     own = ("--set", f"creative.source={{kind: file, path: {prompts}}}")
-    judged = evaluate("--model", small_base, "--domain", "creative", *FEW, *own, "--out", out)
-    assert (judged.exit_code, "judge: null" in judged.stderr) == (2, True), judged.output
-    alone = evaluate(
-        "--model", small_base, "--domain", "creative", *FEW, *own, "--set", "creative.judge=null", "--out", out
-    )
-    assert (alone.exit_code, "prompts: file" in alone.stdout) == (0, True), alone.output
+    asked = ("--model", small_base, "--domain", "creative", *FEW, *own, "--out", out)
+    for judge, message in (("creative.judge={}", "judge: null"), ("creative.judge=null", "nobody knows the truth")):
+        refused = evaluate(*asked, "--set", judge)
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.output
+    with JudgeServer(lambda number, seen: Act(body=completion(sevens(seen)))) as server:
+        backend = f"{{kind: endpoint, model: m, key_env: null, base_url: {server.url}}}"
+        judge = ("--set", f"creative.judge.backend={backend}")
+        found = printed(evaluate(*asked, *judge, "--json"))
+        calls = len(server.seen)
+        assert printed(evaluate(*asked, *judge, "--json"))["table"] == found["table"]
+        assert len(server.seen) == calls > 0  # verdicts are kept from one call to the next
+    quality = next(row for row in found["table"] if row["metric"] == "quality")
+    assert quality["value"] == pytest.approx(6 / 9)  # of 1 to 10, as a share
+    assert found["prompts"] == "file"
 
 
 @pytest.mark.slow
