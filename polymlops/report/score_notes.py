@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -93,16 +93,21 @@ def _arm_notes(arm: ArmValues, groups: Sequence[CandidateGroup]) -> Iterator[str
 def _unjudged(group: CandidateGroup) -> Iterator[str]:
     if group.judged_P is not None:
         lacking_P = group.n_P - group.judged_P
-        yield unjudged_note(int(lacking_P.sum()), int((lacking_P > 0).sum()), group.reasons)
+        yield unjudged_note(int(lacking_P.sum()), int((lacking_P > 0).sum()), harness_reasons(group.reasons))
 
 
 def unjudged_note(candidates: int, prompts: int, reasons: Sequence[str]) -> str:
-    """What is said of candidates that the harness could not judge, with the reasons that it gave."""
-    given = _listed([reason or "no reason given" for reason in dict.fromkeys(reasons)])
+    """What is said of candidates that nobody could judge, with the reasons."""
+    given = _listed(list(dict.fromkeys(reasons)))
     return (
-        f"{candidates} candidates, of {prompts} prompts, without a verdict (harness error: {given}): pass@k and what "
+        f"{candidates} candidates, of {prompts} prompts, without a verdict ({given}): pass@k and what "
         "else needs verdicts are over the judged ones, undefined for a prompt with fewer than k"
     )
+
+
+def harness_reasons(reasons: Iterable[str]) -> list[str]:
+    """Of programs, for people: what their harness said."""
+    return [f"harness error: {reason or 'no reason given'}" for reason in reasons]
 
 
 def _absent(arm: ArmValues) -> Iterator[str]:

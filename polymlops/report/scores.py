@@ -18,6 +18,7 @@ from polymlops.metrics.arrays import Floats, Ints, Rows
 from polymlops.metrics.pass_at_k import max_at_k, pass_at_k
 from polymlops.metrics.semantic import distinct_at_k
 from polymlops.metrics.user_selection import usq_at_k
+from polymlops.report.score_notes import harness_reasons
 
 # Candidates among which distinct intents are counted, where there are as many.
 SHOWN = 10
@@ -31,6 +32,7 @@ LOWER_IS_BETTER = frozenset(
 NOT_DIVERSITY = frozenset({"arm", "seed", "domain", "prompt_id", "distinct_intents"})
 NAMED = 5
 SELECTOR = "selector_"
+JUDGE_OUTCOME, GIVEN_UP = "judge_outcome", ("unscored", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,9 @@ class ArmScores:
     """Scores of n candidates for each of P prompts, which are in the order of their ids.
 
     `intents_PK` is "" where a candidate has no intent. `diversity` holds one value a prompt for each metric, NaN where
-    it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name. A program that the
-    harness could not judge is not in `judged_PK`; its quality is NaN and it has not passed. `reasons` say why.
+    it has no meaning. `selectors_PK` are what could rank candidates without the truth, by name. What nobody judged, a
+    program by its harness or a text by its judge, is not in `judged_PK`; its quality is NaN and it has not passed.
+    `reasons` say why.
     Where intents are not known, no metric counts them.
     """
 
@@ -80,7 +83,7 @@ class ArmScores:
     def pass_at_k(self, k: int | Ints) -> Floats:
         """Pass@k of each prompt over its judged candidates, NaN where there are fewer than k.
 
-        A harness error says nothing about the program: the judged candidates are independent draws as before, and the
+        That a verdict is missing says nothing about the candidate: the judged ones are independent draws as before, and the
         estimate from them is unbiased. Fewer than k of them have no such estimate.
         """
         return pass_at_k(self.judged_PK.sum(axis=1), self.passed_PK.sum(axis=1), k)
@@ -90,7 +93,7 @@ def read_scores(label: str, folder: Path) -> ArmScores:
     """Read the scores that a mapping calls "arm/seed" from scores.parquet and diversity.parquet.
 
     Raises: ArtifactError where a file is missing or belongs to another arm; MetricError where prompts differ in their
-    number of candidates, or a candidate is unscored for another reason than a harness error.
+    number of candidates, or a candidate has no score and neither its harness nor its judge says why.
     """
     rows = _read(folder / "scores.parquet", label).sort("prompt_id", "sample_id")
     found = {f"{arm}/{seed}" for arm, seed in rows.select("arm", "seed").unique().iter_rows()}
@@ -125,10 +128,12 @@ def read_scores(label: str, folder: Path) -> ArmScores:
 
 
 def unjudged_rows(rows: pl.DataFrame) -> pl.Series:
-    """Which rows of scores.parquet are of programs that the harness could not judge."""
-    if "verdict" not in rows.columns:
-        return pl.repeat(False, len(rows), eager=True)
-    return rows.select((pl.col("verdict") == HARNESS_ERROR).fill_null(False))["verdict"]
+    """Which rows of scores.parquet are of programs that the harness, or of texts that the judge, left unjudged."""
+    if JUDGE_OUTCOME in rows.columns:
+        return rows["quality"].is_null() & rows[JUDGE_OUTCOME].is_in(GIVEN_UP)
+    if "verdict" in rows.columns:
+        return (rows["verdict"] == HARNESS_ERROR).fill_null(False)
+    return pl.repeat(False, len(rows), eager=True)
 
 
 def only_judged(scores: ArmScores) -> ArmScores:
@@ -201,8 +206,10 @@ def better(metric: str) -> str:
 
 
 def _reasons(unjudged: pl.DataFrame) -> tuple[str, ...]:
-    known = "reason" in unjudged.columns
-    return tuple(unjudged["reason"].fill_null("").unique(maintain_order=True)) if known else ()
+    if JUDGE_OUTCOME in unjudged.columns:
+        return tuple(f"judge: {outcome}" for outcome in unjudged[JUDGE_OUTCOME].unique(maintain_order=True))
+    given = unjudged["reason"].fill_null("").unique(maintain_order=True) if "reason" in unjudged.columns else ()
+    return tuple(harness_reasons(given))
 
 
 def _read(path: Path, label: str) -> pl.DataFrame:

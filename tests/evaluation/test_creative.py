@@ -269,3 +269,20 @@ def test_scores_are_what_the_report_reads(score, make_job):
     read = read_scores("baseline/42", make_job("scores").output)
     assert read.n == 4
     assert {"novelty_distinct_at_3", "vendi", "judge_coherence"} <= set(metrics_by_prompt(read, (1, 3)))
+
+
+def test_one_text_without_a_verdict_does_not_cost_the_others_their_report(score, make_job):
+    from polymlops.config.slices import ReportSpec
+    from polymlops.report.creative import write_creative_results
+
+    with JudgeServer(judge_script) as server:
+        backend = EndpointJudgeConfig(base_url=server.url, model="m", key_env=None, parse_retries=0)
+        texts_of = {"Name a colour.": ["red", "nonsense", "blue"], "Name a bird.": ["owl", "tit", "jay"]}
+        score(texts_of, judge=JudgeConfig(backend=backend), equivalence=by_text)
+    job, spec = make_job("report"), ReportSpec(arms=("baseline",), domain="creative", ks=(1, 3), resamples=100)
+    write_creative_results(spec, {"baseline/42": make_job("scores").output}, job)
+    table = {row["metric"]: row for row in json.loads((job.output / "table.json").read_text())}
+    assert (table["quality"]["value"], table["quality"]["undefined"]) == (pytest.approx(5 / 9), 0)
+    assert table["pass_at_3"]["undefined"] == 1  # two scored candidates cannot show three
+    (note,) = [note for note in json.loads((job.output / "notes.json").read_text()) if "without a verdict" in note]
+    assert note.startswith("baseline/42: 1 candidates, of 1 prompts, without a verdict (judge: unscored)")
