@@ -188,7 +188,7 @@ def _store(inputs: CreativeInputs, job: Job) -> Path:
 
 def _scores(spec: CreativeScoreSpec, frame: pl.DataFrame, texts: pl.DataFrame, judged: Judged | None) -> pl.DataFrame:
     known = "quality" in texts.columns
-    quality = texts.select(QUALITIES) if known else judged_qualities(frame, judged)
+    quality = texts.select(*QUALITIES) if known else judged_qualities(frame, judged)
     text = pl.col("text")
     scores = pl.concat([frame, quality], how="horizontal").with_columns(
         passed=pl.col("quality") >= spec.scoring.passes,
