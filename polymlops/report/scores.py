@@ -83,8 +83,8 @@ class ArmScores:
     def pass_at_k(self, k: int | Ints) -> Floats:
         """Pass@k of each prompt over its judged candidates, NaN where there are fewer than k.
 
-        That a verdict is missing says nothing about the candidate: the judged ones are independent draws as before, and the
-        estimate from them is unbiased. Fewer than k of them have no such estimate.
+        That a verdict is missing says nothing about the candidate: the judged ones are independent draws as before,
+        and the estimate from them is unbiased. Fewer than k of them have no such estimate.
         """
         return pass_at_k(self.judged_PK.sum(axis=1), self.passed_PK.sum(axis=1), k)
 
