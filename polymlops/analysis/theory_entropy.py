@@ -107,7 +107,7 @@ def fit_entropy_law(step_T: ArrayLike, entropy_T: ArrayLike, reward_T: ArrayLike
 def _fit(step_T: Floats, x_T: Floats, y_T: Floats, left_out: int) -> EntropyLaw:
     slope, b = _line(x_T, y_T)
     residual_T = y_T - (slope * x_T + b)
-    correlation = _step_correlation(residual_T)
+    correlation = 0.0 if _is_rounding(residual_T, y_T) else _step_correlation(residual_T)
     # A negative correlation would promise more steps than there are.
     steps = len(y_T) * (1 - max(correlation, 0.0)) / (1 + max(correlation, 0.0))
     a = _slope_interval(-slope, x_T, residual_T, steps)
@@ -136,6 +136,11 @@ def _verdict(a: Estimate, r_squared: float, curvature: float) -> tuple[bool | No
     return True, f"a = {a}, no bend (p = {curvature:.2g}); {share}"
 
 
+def _is_rounding(residual_T: Floats, y_T: Floats) -> bool:
+    """Whether the line is exact: neither the order nor the ratio of what is left says anything."""
+    return float(residual_T @ residual_T) <= 1e-20 * max(1.0, float(y_T @ y_T))
+
+
 def _line(x_T: Floats, y_T: Floats) -> tuple[float, float]:
     centred_T = x_T - x_T.mean()
     slope = float(centred_T @ y_T / (centred_T @ centred_T))
@@ -161,15 +166,14 @@ def _curvature_p(x_T: Floats, y_T: Floats, steps: float) -> float:
 
     z_T = (x_T - x_T.mean()) / x_T.std()
     design_T3 = np.stack([np.ones_like(z_T), z_T, z_T**2], axis=1)
-    sums = []
-    for columns in (2, 3):
-        fitted_T = design_T3[:, :columns] @ np.linalg.lstsq(design_T3[:, :columns], y_T, rcond=None)[0]
-        sums.append(float(np.sum((y_T - fitted_T) ** 2)))
-    straight, bent = sums
+    straight_T, bent_T = (
+        y_T - design_T3[:, :columns] @ np.linalg.lstsq(design_T3[:, :columns], y_T, rcond=None)[0] for columns in (2, 3)
+    )
+    straight, bent = float(straight_T @ straight_T), float(bent_T @ bent_T)
     freedom = steps - 3
     if freedom < 1:
         return math.nan
-    if straight <= 1e-20 * max(1.0, float(y_T @ y_T)):  # the line is exact, the ratio of rounding errors says nothing
+    if _is_rounding(straight_T, y_T):
         return 1.0
     return float(fdtrc(1, freedom, freedom * max(straight - bent, 0.0) / bent)) if bent > 0 else 0.0
 

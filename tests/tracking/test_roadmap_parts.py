@@ -101,5 +101,6 @@ def test_a_page_takes_the_place_of_the_one_before(finished, tmp_path):
     page = tmp_path / "report.html"
     for text in ("first", "second"):
         page.write_text(text)
-        uri = log_page(client, context.parent_run_id, page)
-    assert local_folder(uri).read_text() == "second"
+        path = log_page(client, context.parent_run_id, page)
+    kept = local_folder(client.get_run(context.parent_run_id).info.artifact_uri) / path
+    assert kept.read_text() == "second"
