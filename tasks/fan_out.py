@@ -97,7 +97,7 @@ def _ended(requests: Sequence[bytes], workers: WorkersConfig) -> Iterator[tuple[
             for number, request in enumerate(requests)
         ]
         places = {future.wrapped_future.key: place for place, future in enumerate(asked)}
-        for future in as_completed([future.wrapped_future for future in asked]):
+        for future in as_completed([future.wrapped_future for future in asked], loop=runner.client.loop):
             try:
                 yield places[future.key], future.result()
             except KilledWorker as error:
