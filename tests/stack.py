@@ -116,10 +116,10 @@ class Stack:
         return [process, *process.children(recursive=True)]
 
     def stop(self, name: str) -> int:
-        """SIGTERM, as compose stops a container; gives the exit code."""
+        """The signal by which compose stops a container (Postgres's image asks for SIGINT); gives the exit code."""
         process = self.running.pop(name)
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
         try:
             return process.wait(STOP_TIMEOUT_S)
         finally:
