@@ -11,7 +11,7 @@ from polymlops.config.schema import DataConfig
 from polymlops.errors import BudgetError
 from polymlops.refs import DatasetRef
 from polymlops.tracking.roadmaps import roadmap_run
-from polymlops.tracking.stage import Stage
+from polymlops.tracking.stage import FIRST, Stage
 from tasks.policy import is_transient
 
 RUN = ("run", "smoke", "--phase", "1", "--set", "arms=[zero_shot]", "--set", "tracking.price_per_hour=3600")
@@ -52,9 +52,9 @@ def test_no_worker_is_asked_where_the_money_is_gone(tmp_path):
     with roadmap_run(config, "source") as context:
         context.run(stage)
         runner = PoolRunner(context, 0, "prepare_dataset", {})
-        assert runner.run(stage).cached
+        assert runner.run(stage, FIRST).cached
         with pytest.raises(BudgetError, match="does not reach for prepare_dataset") as found:
-            runner.run(Stage("prepare_dataset", DataConfig(seed=1), DatasetRef, _work))
+            runner.run(Stage("prepare_dataset", DataConfig(seed=1), DatasetRef, _work), FIRST)
     assert not is_transient(found.value)
 
 
