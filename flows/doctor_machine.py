@@ -115,6 +115,10 @@ def check_gpu(config: ExperimentConfig, gpus: list[Gpu], fault: str) -> Iterator
         yield Check("GPU", "ok", "none is needed")
         return
     needed = base.quantization == "nf4"
+    asked = max(config.sft.processes, config.grpo.processes)
+    if gpus and asked > len(gpus):
+        found = f"{len(gpus)} here, and training asks for {asked} processes, each on its own"
+        yield Check("GPUs", "fail", found, f"--set sft.processes={len(gpus)} --set grpo.processes={len(gpus)}")
     lacking = "without one the model runs on the CPU, if it fits; smaller: --set base_model.quantization=none"
     if fault or not gpus:
         yield Check("GPU", "fail" if needed else "warn", fault or "no NVIDIA driver, so no CUDA device here", lacking)

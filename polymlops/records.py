@@ -59,7 +59,8 @@ class Job:
     """What a stage is given besides its config and inputs.
 
     `output` is an empty folder whose files become the artifact. `scratch` survives a kill: checkpoints and shards go
-    there, each with its completion marker written last. A stage returns its final metrics by stable name.
+    there, each with its completion marker written last. A stage returns its final metrics by stable name. `halvings`
+    counts the processes before this one that ended because a micro-batch was too large for memory.
     """
 
     output: Path
@@ -67,3 +68,4 @@ class Job:
     log: MetricLog
     note: NoteLog = field(default=lambda name, text: None)
     progress: ProgressLog = silent
+    halvings: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,10 @@ def train_adapter(runner: StageRunner, spec: AdapterSpec, base: ModelRef, datase
     """Train an arm's adapter."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
-        from polymlops.training import sft
+        from polymlops.training import processes, sft
 
-        return sft.train_adapter(spec, inputs["base"], inputs["dataset"], job)
+        train = partial(sft.train_adapter, spec, inputs["base"], inputs["dataset"])
+        return processes.in_processes(train, spec.sft.processes, job)
 
     inputs = {"base": base, "dataset": dataset}
     return runner.run(Stage("train_adapter", spec, ModelRef, work, inputs))

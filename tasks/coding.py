@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,16 +94,11 @@ def train_on_programs(runner: StageRunner, spec: CodeGRPOSpec, base: ModelRef, s
     """Train an arm by GRPO on the verdicts of the sandbox."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
-        from polymlops.data.suites import load_suite
-        from polymlops.evaluation.sandbox import SandboxPool
-        from polymlops.evaluation.unit_test_reward import UnitTestReward
-        from polymlops.training import code_grpo
+        from polymlops.evaluation import program_training
+        from polymlops.training import processes
 
-        suite = load_suite(spec.reward.suite)
-        with SandboxPool(spec.reward.limits) as pool:
-            reward = UnitTestReward(suite, pool)
-            judges = code_grpo.ProgramJudges(reward, reward.distances)
-            return code_grpo.train_on_programs(spec, inputs["base"], inputs["start"], suite.problems, judges, job)
+        train = partial(program_training.train_in_sandbox, spec, inputs["base"], inputs["start"])
+        return processes.in_processes(train, spec.grpo.processes, job)
 
     inputs = {"base": base, "start": start}
     return runner.run(Stage("train_on_programs", spec, ModelRef, work, inputs))

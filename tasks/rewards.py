@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from polymlops.config.grpo import GRPOSpec
@@ -44,10 +45,10 @@ def train_grpo(runner: StageRunner, spec: GRPOSpec, sources: GRPOSources) -> Out
     """Train an arm's adapter further on the rewards of its own samples."""
 
     def work(inputs: Mapping[str, Path], job: Job) -> Mapping[str, float]:
-        from polymlops.training import grpo_stage
+        from polymlops.training import grpo_stage, processes
 
         folders = grpo_stage.GRPOInputs(inputs["base"], inputs["start"], inputs["dataset"], inputs["reward"])
-        return grpo_stage.train_arm(spec, folders, job)
+        return processes.in_processes(partial(grpo_stage.train_arm, spec, folders), spec.grpo.processes, job)
 
     inputs = {"base": sources.base, "start": sources.start, "dataset": sources.dataset, "reward": sources.reward}
     return runner.run(Stage("train_grpo", spec, ModelRef, work, inputs))

@@ -75,6 +75,11 @@ class GRPOConfig(Section):
     samples: int = Field(4, ge=2, description="K, completions of a prompt")
     prompts: int = Field(8, ge=1, description="prompts an optimizer step")
     micro_batch: int = Field(32, ge=1, description="completions a forward pass; divides prompts x samples")
+    processes: int = Field(
+        1,
+        ge=1,
+        description="that train together by accelerate, each on a GPU of its own; they divide the prompts of a step",
+    )
     gradient_checkpointing: bool = Field(
         False, description="as in sft; a prompt is then computed again for each of its completions"
     )
@@ -91,8 +96,11 @@ class GRPOConfig(Section):
 
     @model_validator(mode="after")
     def _multiples(self) -> GRPOConfig:
-        if self.prompts * self.samples % self.micro_batch:
-            raise ValueError(f"micro_batch {self.micro_batch} does not divide prompts x samples")
+        if self.prompts % self.processes:
+            raise ValueError(f"processes {self.processes} does not divide prompts {self.prompts}")
+        if self.completions % self.micro_batch:
+            shared = " / processes" if self.processes > 1 else ""
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide prompts x samples{shared}")
         # A resumed run starts a window of its own: inside one, its history would differ from the undisturbed run's.
         if self.checkpoint_every % self.log_every:
             raise ValueError(f"checkpoint_every {self.checkpoint_every} is not a multiple of log_every")
@@ -107,6 +115,11 @@ class GRPOConfig(Section):
         if self.k == 1 and self.objective in ("polychromic", "diversity"):
             raise ValueError(f"objective {self.objective} needs k of at least 2: one reply has no diversity")
         return self
+
+    @property
+    def completions(self) -> int:
+        """Of one process in an optimizer step."""
+        return self.prompts * self.samples // self.processes
 
     def with_objective(self, other: ObjectiveConfig) -> GRPOConfig:
         """These settings with another objective.

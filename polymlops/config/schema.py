@@ -121,6 +121,11 @@ class SFTConfig(Section):
     warmup: float = Field(
         0.03, ge=0, lt=1, description="share of the steps with a rising learning rate; cosine afterwards"
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="that train together by accelerate, each on its own GPU; micro_batch x processes divides batch",
+    )
     max_tokens: int = Field(256, ge=16, description="prompt and reply together")
     gradient_checkpointing: bool = Field(
         False, description="layers keep their input alone and are computed twice: less memory, about a third more time"
@@ -130,8 +135,9 @@ class SFTConfig(Section):
 
     @model_validator(mode="after")
     def _multiples(self) -> SFTConfig:
-        if self.batch % self.micro_batch:
-            raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        if self.batch % (self.micro_batch * self.processes):
+            each = f"micro_batch {self.micro_batch}" + (f" x processes {self.processes}" if self.processes > 1 else "")
+            raise ValueError(f"batch {self.batch} is not a multiple of {each}")
         if self.checkpoint_every % self.log_every:  # a mean that spans a checkpoint would differ after a resume
             every = f"checkpoint_every {self.checkpoint_every}"
             raise ValueError(f"{every} is not a multiple of log_every {self.log_every}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from polymlops.models.ranks import wait_for_all
+
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -22,6 +24,9 @@ class MarkComplete(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Called by the trainer after a checkpoint is on disk."""
+        wait_for_all()  # each process writes its random state
+        if not state.is_world_process_zero:
+            return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         partial = folder / f"{MARKER}.partial"
         partial.write_text(json.dumps(_sizes(folder)), encoding="utf-8")

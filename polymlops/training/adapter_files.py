@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polymlops.models.loading import weights_digest
+from polymlops.models.ranks import is_first
 from polymlops.records import Job
 from polymlops.training.gradient_norms import FILE as GRADIENTS
 from polymlops.training.gradient_norms import collect_norms
@@ -17,8 +18,10 @@ from polymlops.training.history import without_timings
 def save_adapter(trainer: Any, arm: str, seed: int, base: Path, job: Job, **about: Any) -> None:
     """Write the trainer's adapter, `adapter.json` (arm, seed, base, and what else is given), history and dynamics.
 
-    Where gradient norms were recorded, they are beside them.
+    Where gradient norms were recorded, they are beside them. Of processes that train together the first one writes.
     """
+    if not is_first():
+        return
     save_weights(trainer.model, job.output)
     points = [json.loads(path.read_text()) for path in sorted((job.scratch / "dynamics").glob("step-*.json"))]
     named = {"arm": arm, "seed": seed}

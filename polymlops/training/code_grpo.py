@@ -12,6 +12,7 @@ from polymlops.config.code_slices import CodeGRPOSpec
 from polymlops.config.grpo import GRPOSpec
 from polymlops.config.sampling import DynamicsSpec, SamplingConfig
 from polymlops.data.suite_problems import Problem
+from polymlops.models.ranks import is_first, wait_for_all
 from polymlops.records import Job
 from polymlops.training.grpo import GroupDistances, RewardFunction, train_grpo
 
@@ -33,6 +34,8 @@ def train_on_programs(
     folder = job.scratch / "problems"
     folder.mkdir(exist_ok=True)
     rows = {"post_id": [problem.task_id for problem in problems], "post": [problem.prompt for problem in problems]}
-    pl.DataFrame(rows).write_parquet(folder / "train_grpo.parquet")
+    if is_first():
+        pl.DataFrame(rows).write_parquet(folder / "train_grpo.parquet")
+    wait_for_all()
     settings = GRPOSpec(arm=spec.arm, seed=spec.seed, grpo=spec.grpo, dynamics=NO_DYNAMICS, sampling=SamplingConfig())
     return train_grpo(settings, base, start, folder, judges.reward, job, judges.distances)

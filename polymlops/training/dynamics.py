@@ -22,6 +22,7 @@ from polymlops.generation.decoding import Decoding, prompt_key, sample_candidate
 from polymlops.generation.encoding import decode_candidate, encode_chat
 from polymlops.metrics.lexical import distinct_n, self_bleu
 from polymlops.metrics.semantic import mean_pairwise_distance
+from polymlops.models.ranks import is_first, wait_for_all
 from polymlops.records import MetricLog
 
 if TYPE_CHECKING:
@@ -167,12 +168,18 @@ class DynamicsCallback(TrainerCallback):
         return json.loads(self._path(step).read_text())
 
     def _measure(self, model: Any, step: int) -> None:
+        """In the first process; the others go on once the point can be read."""
+        if is_first():
+            self._write(model, step)
+        wait_for_all()
+        self._report(self._read(step))
+
+    def _write(self, model: Any, step: int) -> None:
         measured = asdict(self.probe.measure(model, step))
         point = {key: value for key, value in measured.items() if value is not None}
         temporary = self._path(step).with_suffix(".tmp")
         temporary.write_text(json.dumps(point))
         temporary.replace(self._path(step))
-        self._report(point)
 
     def _report(self, point: dict[str, float]) -> None:
         step = int(point["step"])

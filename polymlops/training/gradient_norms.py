@@ -21,6 +21,7 @@ import torch
 from transformers import TrainerCallback
 
 from polymlops.config.analysis import GradientConfig
+from polymlops.models.ranks import is_first, mean_of
 from polymlops.records import Job, MetricLog
 
 if TYPE_CHECKING:
@@ -83,8 +84,12 @@ class GradientNorms(TrainerCallback):
         sums, self._sums = self._sums, _Sums()
         if not sums.terms:
             return
-        rows = layer_norms(state.global_step, sums.names, sums.terms)
-        path = self.folder / f"step-{state.global_step:06d}.json"
+        terms = {term: [mean_of(gradient) for gradient in gradients] for term, gradients in sums.terms.items()}
+        if is_first():
+            self._write(state.global_step, layer_norms(state.global_step, sums.names, terms))
+
+    def _write(self, step: int, rows: Sequence[Row]) -> None:
+        path = self.folder / f"step-{step:06d}.json"
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(rows))
         temporary.replace(path)

@@ -89,7 +89,7 @@ def train_grpo(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return trainer
 
-    trainer = fit_memory(trained, spec.grpo.prompts * spec.grpo.samples, spec.grpo.micro_batch, job)
+    trainer = fit_memory(trained, spec.grpo.completions, spec.grpo.micro_batch, job)
     alarm = trainer.alarms.alarm
     kept = _keep_best(trainer, alarm, start, job) if alarm else int(trainer.state.global_step)
     _save(trainer, spec, base, start, job, kept, alarm)
@@ -230,7 +230,7 @@ def _arguments(spec: GRPOSpec, model: PeftModel, checkpoints: Path) -> Any:
         output_dir=str(checkpoints),
         max_steps=grpo.steps,
         per_device_train_batch_size=grpo.micro_batch,
-        gradient_accumulation_steps=grpo.prompts * grpo.samples // grpo.micro_batch,
+        gradient_accumulation_steps=grpo.completions // grpo.micro_batch,
         num_generations=grpo.samples,
         num_iterations=1,
         max_completion_length=grpo.max_new_tokens,

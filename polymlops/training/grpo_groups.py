@@ -18,12 +18,8 @@ from polymlops.training.set_functions import Bools
 from polymlops.training.set_objectives import advantage_report, advantages
 
 
-def checked(rewards: Any, replies: Sequence[str], config: GRPOConfig, first_step: bool) -> Floats:
-    """Rewards as float64.
-
-    Raises: TrainingError for a wrong count or a value that is not finite; at the first step also where all replies
-    have one value, or, in `polychromic`, none is above the floor: there would be nothing to learn from.
-    """
+def checked(rewards: Any, replies: Sequence[str]) -> Floats:
+    """Rewards as float64. Raises: TrainingError for a wrong count or a value that is not finite."""
     try:
         values = np.asarray(rewards, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -33,14 +29,22 @@ def checked(rewards: Any, replies: Sequence[str], config: GRPOConfig, first_step
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise TrainingError(f"{len(bad)} of {len(values)} rewards are not finite, the first for {replies[bad[0]]!r}")
-    if first_step and np.ptp(values) == 0:
+    return values
+
+
+def check_signal(values: Floats, config: GRPOConfig) -> None:
+    """Judge the rewards of the first step.
+
+    Raises: TrainingError where all replies have one value, or, in `polychromic`, none is above the floor: there would
+    be nothing to learn from.
+    """
+    if np.ptp(values) == 0:
         raise TrainingError(f"the reward is {values[0]:g} for every reply of the first step: nothing to learn from it")
-    if first_step and config.objective == "polychromic" and values.max() <= config.reward_floor:
+    if config.objective == "polychromic" and values.max() <= config.reward_floor:
         raise TrainingError(
             f"no reward of the first step is above reward_floor = {config.reward_floor:g}, the highest is "
             f"{values.max():g}: lower the floor, or there is nothing to multiply diversity with"
         )
-    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,16 @@ class SampledGroups:
         clusters_GK = self.clusters_GK(config.coverage_distance)
         found = [len(set(row[passes])) for row, passes in zip(clusters_GK, passing_GK, strict=True)]
         return {"passing_share": float(passing_GK.mean()), "passing_clusters": float(np.mean(found))}
+
+
+def joined_groups(parts: Sequence[SampledGroups]) -> SampledGroups:
+    """The groups of all parts, in order."""
+    return SampledGroups(
+        np.concatenate([part.rewards_GK for part in parts]),
+        tuple(candidate for part in parts for candidate in part.candidates),
+        tuple(text for part in parts for text in part.texts),
+        np.concatenate([part.distances_GKK for part in parts]),
+    )
 
 
 def _complete_linkage(distances_KK: Floats, distance: float) -> Ints:

@@ -18,10 +18,11 @@ from trl.trainer.utils import split_tensor_dict, use_adapter
 from polymlops.config.grpo import GRPOConfig
 from polymlops.errors import TrainingError
 from polymlops.generation.decoding import Candidate, Decoding, pad_left, prompt_key, sample_candidates
+from polymlops.models.ranks import gathered, rank
 from polymlops.training.grpo import GroupDistances, RewardFunction
 from polymlops.training.grpo_alarms import AlarmCallback
 from polymlops.training.grpo_forward import Rows, token_scores
-from polymlops.training.grpo_groups import SampledGroups, checked
+from polymlops.training.grpo_groups import SampledGroups, check_signal, checked, joined_groups
 from polymlops.training.grpo_merging import merged
 from polymlops.training.rewards import RewardScores, values_of
 
@@ -63,8 +64,10 @@ class SetTrainer(GRPOTrainer):
         rewards = self.reward(posts, replies)
         if isinstance(rewards, RewardScores):
             for name, part in rewards.breakdown.items():
-                self._metrics["train"][f"reward_parts/{name}"].append(float(part.mean()))
-        values = checked(values_of(rewards), replies, self.config, self.state.global_step == 0)
+                self._metrics["train"][f"reward_parts/{name}"].append(float(np.mean(gathered(part.mean()))))
+        values = checked(values_of(rewards), replies)
+        if self.state.global_step == 0:
+            check_signal(np.concatenate(gathered(values)), self.config)
         rewards_GK = values.reshape(-1, self.config.samples)
         rows = np.array(replies, dtype=object).reshape(rewards_GK.shape)
         groups = zip(posts[:: self.config.samples], rows, strict=True)
@@ -77,7 +80,9 @@ class SetTrainer(GRPOTrainer):
     ) -> tuple[list[list[int]], None]:
         model: Any = self.accelerator.unwrap_model(self.model)
         prompts = prompt_ids[::num_generations]  # each is repeated for its group
-        keys = [prompt_key(self.args.seed, f"{self.state.global_step}/{row}") for row in range(len(prompts))]
+        first = rank() * len(prompts)
+        rows = range(first, first + len(prompts))  # of all processes together
+        keys = [prompt_key(self.args.seed, f"{self.state.global_step}/{row}") for row in rows]
         was_training = model.training
         with merged(model.eval()):
             sampled = sample_candidates(model, prompts, keys, num_generations, self.decoding)
@@ -93,8 +98,9 @@ class SetTrainer(GRPOTrainer):
             advantages_GK.ravel(), dtype=torch.float32, device=output["completion_ids"].device
         )
         logs, metrics = cast("Any", self._logs), self._metrics["train"]
+        advantages_GK, groups = np.concatenate(gathered(advantages_GK)), joined_groups(gathered(self.groups))
         logs["advantages"].extend(advantages_GK.ravel().tolist())  # pushes TRL's own out
-        for name, value in self.groups.metrics(advantages_GK, self.config).items():
+        for name, value in groups.metrics(advantages_GK, self.config).items():
             metrics[name].append(value)
         return output
 

@@ -27,6 +27,7 @@ import numpy as np
 from polymlops.config.schema import PolychromicConfig
 from polymlops.generation.decoding import Candidate, Decoding, device_of, pad_left, prompt_key, sample_candidates
 from polymlops.models.checkpointing import checkpointed_in_evaluation
+from polymlops.models.ranks import count, joined, own_share
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ class SetAdvantages:
 
     diversity: float
     advantages_N: NDArray[np.float64]
+    valid_N: NDArray[np.bool_]
 
 
 def set_advantages(distances_NN: NDArray[np.float64], valid_N: NDArray[np.bool_]) -> SetAdvantages:
@@ -53,14 +55,14 @@ def set_advantages(distances_NN: NDArray[np.float64], valid_N: NDArray[np.bool_]
     m = len(index)
     advantages = np.zeros(len(valid_N))
     if m < 2:
-        return SetAdvantages(float("nan"), advantages)
+        return SetAdvantages(float("nan"), advantages, valid_N)
     within = distances_NN[np.ix_(index, index)]
     row_sums = within.sum(1) - np.diag(within)
     total = row_sums.sum()
     diversity = total / (m * (m - 1))
     without = (total - 2 * row_sums) / ((m - 1) * (m - 2)) if m > 2 else np.zeros(m)
     advantages[index] = diversity - without
-    return SetAdvantages(float(diversity), advantages)
+    return SetAdvantages(float(diversity), advantages, valid_N)
 
 
 def lexical_distances(texts: Sequence[str]) -> NDArray[np.float64]:
@@ -140,28 +142,37 @@ class DiversityTerm:
         """The term for these prompts at an optimizer step; leaves every random state of torch as it found it.
 
         The policy that is sampled and the one that is differentiated are the same: both in evaluation mode (no
-        dropout).
+        dropout). Processes that train together are given the same prompts; each has its share of them sampled, the
+        mean of their surrogates is the term, and the other numbers are over all of them.
         """
+        share = own_share(len(prompts))
+        keys = [prompt_key(seed, f"{step}/{row}") for row in range(len(prompts))]
         was_training = model.training
         model.eval()
         try:
-            keys = [prompt_key(seed, f"{step}/{row}") for row in range(len(prompts))]
-            groups = sample_candidates(model, prompts, keys, self.config.samples, self.decoding)
-            results = [self._advantages(group) for group in groups]
-            surrogate = self._surrogate(model, prompts, groups, results)
+            surrogate, sets = self._of_share(model, prompts[share], keys[share])
         finally:
             model.train(was_training)
-        known = [result.diversity for result in results if not np.isnan(result.diversity)]
-        spread = np.concatenate([result.advantages_N for result in results])
+        sets = joined(sets)
+        known = [item.diversity for item in sets if not np.isnan(item.diversity)]
         return DiversityStep(
-            surrogate,
+            surrogate * count() / len(prompts),
             float(np.mean(known)) if known else float("nan"),
-            float(np.mean([self._is_valid(candidate) for group in groups for candidate in group])),
-            float(spread.std()),
+            float(np.mean(np.concatenate([item.valid_N for item in sets]))),
+            float(np.concatenate([item.advantages_N for item in sets]).std()),
         )
 
-    def _is_valid(self, candidate: Candidate) -> bool:
-        return candidate.finished and not is_junk(self.decode(candidate.tokens[:-1]))
+    def _of_share(
+        self, model: Any, prompts: Sequence[Sequence[int]], keys: Sequence[int]
+    ) -> tuple[torch.Tensor, list[SetAdvantages]]:
+        """The surrogate, summed over prompts, and their sets."""
+        import torch
+
+        if not prompts:
+            return torch.zeros((), device=device_of(model)), []
+        groups = sample_candidates(model, prompts, keys, self.config.samples, self.decoding)
+        sets = [self._advantages(group) for group in groups]
+        return self._surrogate(model, prompts, groups, sets), sets
 
     def _advantages(self, group: Sequence[Candidate]) -> SetAdvantages:
         texts = [self.decode(candidate.tokens[:-1] if candidate.finished else candidate.tokens) for candidate in group]
@@ -177,15 +188,15 @@ class DiversityTerm:
         groups: Sequence[Sequence[Candidate]],
         results: Sequence[SetAdvantages],
     ) -> torch.Tensor:
-        """-(1/P) sum over prompts and members of stop_grad(A_i) log pi(y_i); without lambda."""
+        """- sum over prompts and members of stop_grad(A_i) log pi(y_i); without lambda."""
         import torch
 
         advantages_N = np.concatenate([result.advantages_N for result in results])
         if self.config.detached:
-            return torch.tensor(-float(np.nanmean([result.diversity for result in results])))
+            return torch.tensor(-float(np.nanmean([result.diversity for result in results])) * len(prompts))
         repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
         flat = [candidate for group in groups for candidate in group]
         with checkpointed_in_evaluation(model):
             log_probs = sequence_log_probs(model, repeated, flat, self.config.temperature)
         advantages = torch.tensor(advantages_N, dtype=torch.float32, device=log_probs.device)
-        return -(advantages * log_probs).sum() / len(prompts)
+        return -(advantages * log_probs).sum()

@@ -24,7 +24,7 @@ from polymlops.training.adapter_files import save_adapter
 from polymlops.training.dynamics import DynamicsCallback, DynamicsProbe
 from polymlops.training.history import HistoryCallback
 from polymlops.training.memory import fit_memory
-from polymlops.training.placement import placement
+from polymlops.training.placement import OwnDropout, placement
 from polymlops.training.polychromic import DiversityTerm, cosine_distances, lexical_distances
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def train_adapter(spec: AdapterSpec, base: Path, dataset: Path, job: Job) -> dic
         TrainingError: nothing is trainable, or the loss became NaN.
     """
     sft = spec.sft
-    trainer = fit_memory(partial(_trained, spec, base, dataset), sft.batch, sft.micro_batch, job)
+    trainer = fit_memory(partial(_trained, spec, base, dataset), sft.batch // sft.processes, sft.micro_batch, job)
     final = trainer.evaluate()
     if not final["eval_loss"] == final["eval_loss"]:
         raise TrainingError(f"{spec.arm}: the evaluation loss is NaN; lower sft.learning_rate or polychromic.lambda")
@@ -73,7 +73,7 @@ def build_trainer(spec: AdapterSpec, base: Path, dataset: Path, job: Job, tokeni
     transformers.set_seed(spec.seed)
     model = attach_lora(base, spec)
     probe = DynamicsProbe.create(spec, base, dataset, tokenizer) if spec.dynamics.track else None
-    callbacks: list[Any] = [MarkComplete(), HistoryCallback(job.log)]
+    callbacks: list[Any] = [MarkComplete(), OwnDropout(spec.seed), HistoryCallback(job.log)]
     if probe is not None:
         callbacks.append(DynamicsCallback(probe, job.scratch / "dynamics", spec.dynamics.frequency, job.log))
     trainer = _trainer_class(spec, job)(
@@ -153,7 +153,7 @@ def _arguments(spec: AdapterSpec, model: PeftModel, checkpoints: Path) -> Any:
         num_train_epochs=sft.epochs,
         per_device_train_batch_size=sft.micro_batch,
         per_device_eval_batch_size=EVAL_BATCHES * sft.micro_batch,
-        gradient_accumulation_steps=sft.batch // sft.micro_batch,
+        gradient_accumulation_steps=sft.batch // (sft.micro_batch * sft.processes),
         learning_rate=sft.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=sft.warmup,

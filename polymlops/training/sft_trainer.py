@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from trl import SFTTrainer
+
+from polymlops.models.ranks import gathered
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +36,8 @@ class PolychromicTrainer(SFTTrainer):
             return result
         loss, outputs = result if return_outputs else (result, None)
         share = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
-        self._metrics["train"]["cross_entropy"].append(float(loss.detach()) * share)
+        cross_entropy = np.mean(gathered(float(loss.detach())))
+        self._metrics["train"]["cross_entropy"].append(float(cross_entropy) * share)
         if self._is_diversity_step():
             loss = loss + self._term(model, inputs, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
@@ -49,14 +53,14 @@ class PolychromicTrainer(SFTTrainer):
         assert self.diversity is not None
         self._diversity_step = step = self.state.global_step
         config = self.diversity.config
-        prompts = prompts_of_batch(inputs)[: config.prompts]
+        prompts = gathered(prompts_of_batch(inputs)[: config.prompts])[0]  # the processes share them out
         result = self.diversity.step(self.accelerator.unwrap_model(model), prompts, self.args.seed, step)
         metrics = self._metrics["train"]
         metrics["set_diversity"].append(result.diversity)
         metrics["set_valid_share"].append(result.valid_share)
         metrics["advantage_spread"].append(result.advantage_spread)
         weight = config.lambda_ * config.every
-        metrics["diversity_loss"].append(weight * float(result.surrogate.detach()))
+        metrics["diversity_loss"].append(weight * float(np.mean(gathered(float(result.surrogate.detach())))))
         # Where the trainer divides the loss by the accumulation steps itself, the term is given that factor back.
         scale = 1 if num_items_in_batch is not None else self.current_gradient_accumulation_steps
         return weight * scale * result.surrogate

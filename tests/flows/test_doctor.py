@@ -217,6 +217,7 @@ def test_a_fitting_gpu_is_ok_and_a_small_or_old_one_is_not(tmp_path, monkeypatch
     found = machine()
     assert {found[name].level for name in ("GPU", "bfloat16", "memory")} == {"ok"}
     assert "H100" in found["memory"].found
+    assert machine("sft.processes=2", "sft.batch=32")["GPUs"].level == "fail"
     with_gpu(tmp_path, monkeypatch, "Tesla P4, 550.54, 7680, 7500, 6.1")
     found = machine()
     assert [found[name].level for name in ("GPU", "bfloat16", "memory")] == ["ok", "fail", "fail"]
