@@ -107,5 +107,8 @@ def _minimise(cost: Callable[[Floats], float], start: list[float]) -> tuple[Floa
     from scipy.optimize import minimize
 
     bounds = [LOG_BOUNDS] * len(start)
-    result = minimize(cost, np.clip(start, *LOG_BOUNDS), method="L-BFGS-B", bounds=bounds)
+    # On ridges (a and b large) it climbs higher than L-BFGS-B with numerical gradients, and it starts no BLAS threads.
+    result = minimize(
+        cost, np.clip(start, *LOG_BOUNDS), method="Nelder-Mead", bounds=bounds, options={"xatol": 1e-7, "fatol": 1e-9}
+    )
     return result.x, float(result.fun)

@@ -33,6 +33,7 @@ from polymlops.training.memory import told_once
 Train = Callable[[Job], Mapping[str, float]]
 START_S = 600.0  # to import everything and to find each other, on a machine that has other work
 GRACE_S = 1.0
+STDERR = 2  # even where sys.stderr is a notebook's
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +53,7 @@ def in_processes(train: Train, processes: int, job: Job) -> Mapping[str, float]:
     """Train here where one process is asked for, else in so many new ones.
 
     Args:
-        train: it can be pickled, and does in every process what `polymlops.training.ranks` leaves to it.
+        train: it can be pickled, and does in every process what `polymlops.models.ranks` leaves to it.
         processes: on CUDA, as many as there are devices at most.
         job: what it is given in the first process writes and reports here.
 
@@ -97,7 +98,7 @@ def _launched(request: Path, processes: int) -> Iterator[subprocess.Popen[bytes]
     command += ["--main_process_port=0", "--module", "polymlops.training.rank", str(request)]
     threads = str(max(1, torch.get_num_threads() // processes))
     environment = os.environ | {"OMP_NUM_THREADS": threads, "ACCELERATE_USE_CPU": str(not torch.cuda.is_available())}
-    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), env=environment)
+    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=STDERR, env=environment)
     try:
         yield launcher
     finally:
