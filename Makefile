@@ -10,7 +10,7 @@ demo: $(READY)  ## train, sample, score and track the embedded world (minutes)
 	$(BIN)/polymlops run demo
 
 test: $(READY)  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses=4 --dist loadfile --durations=30
 
 lint: $(READY)  ## style, types
 	$(BIN)/ruff check .

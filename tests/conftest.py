@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from running import after_smoke, shell, smoke, stack, telltale  # noqa: F401  # fixtures
+from running import after_smoke, made_once, shell, smoke, stack, telltale  # noqa: F401  # fixtures
 
 os.environ |= {
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -70,9 +70,10 @@ def small_dataset(tmp_path_factory) -> Path:
     from polymlops.config.schema import DataConfig, WorldSource
     from polymlops.data.preparation import prepare_dataset
 
-    job = _job(tmp_path_factory.mktemp("dataset"))
-    prepare_dataset(DataConfig(source=WorldSource(posts=160, replies_per_post=4)), job)
-    return job.output
+    def make(folder: Path) -> None:
+        prepare_dataset(DataConfig(source=WorldSource(posts=160, replies_per_post=4)), _job(folder))
+
+    return made_once(tmp_path_factory, "dataset", make) / "output"
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +94,11 @@ def small_base(tmp_path_factory, small_dataset) -> Path:
         min_well_formed=0,
         program_pass_range=(0, 1),
     )
-    job = _job(tmp_path_factory.mktemp("base"))
-    build_base_model(config, small_dataset, job)
-    return job.output
+
+    def make(folder: Path) -> None:
+        build_base_model(config, small_dataset, _job(folder))
+
+    return made_once(tmp_path_factory, "base", make) / "output"
 
 
 @pytest.fixture(scope="session")

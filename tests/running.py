@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from processes import PROFILE, Shell, SmokeRun
 from stack import SERVERS, Stack, missing_programs
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` has filled, once for all processes of this test run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    done = folder.with_suffix(".done")
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture
@@ -26,12 +42,17 @@ def shell(tmp_path) -> Iterator[Shell]:
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> SmokeRun:
     """`polymlops run smoke --json`, undisturbed."""
-    folder = tmp_path_factory.mktemp("smoke")
+    folder = made_once(tmp_path_factory, "smoke", _run_smoke)
+    return SmokeRun(folder / "out", (folder / "printed").read_text(), float((folder / "seconds").read_text()))
+
+
+def _run_smoke(folder: Path) -> None:
     begin = time.monotonic()
     with closing(Shell(folder / "shell")) as shell:
         code, done = shell.run("run", PROFILE, "--json", "--set", f"output_dir={folder / 'out'}")
-        assert code == 0, done.err
-        return SmokeRun(folder / "out", done.out, time.monotonic() - begin)
+    assert code == 0, done.err
+    (folder / "printed").write_text(done.out)
+    (folder / "seconds").write_text(str(time.monotonic() - begin))
 
 
 @pytest.fixture
