@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,12 @@ from compose_file import SECRETS
 from processes import Shell, Started
 from stack import Stack
 
+from flows.environment import QUIET
+
 SERVERS = ("prefect-server", "mlflow", "postgres")
 FLOW, STOP = "flow", "flow, by SIGTERM"
+POOLS = ("gpu", "cpu")
+WORKERS = tuple(f"worker {pool}" for pool in POOLS)  # each with the flow runs that it has begun
 AWAY = "mlflow, for 60 s"
 AWAY_S = 60.0
 PATIENCE_S = 1200.0  # for one step of a roadmap, where other work shares the cores
@@ -54,13 +59,18 @@ def draw_blows(seed: int, kills: int, titles: Sequence[str], victims: Sequence[s
 
 @dataclass
 class Campaign:
-    """One roadmap under blows: `command` are the arguments of the command line, `say` hears what happens."""
+    """One roadmap under blows: `command` are the arguments of the command line, `say` hears what happens.
+
+    With `pools` its stages are done by a worker for each of them.
+    """
 
     stack: Stack
     shell: Shell
     book: Book
     command: Sequence[str]
     say: Callable[[str], None] = print
+    pools: Sequence[str] = ()
+    workers: dict[str, Started] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     flow: Started | None = None
     finished: dict[str, str] = field(default_factory=dict)
@@ -78,6 +88,12 @@ class Campaign:
             "NO_PROXY": self.stack.address,
         }
 
+    def deploy(self) -> None:
+        """What workers need on the Prefect server."""
+        environment = self.environment | {"MLFLOW_TRACKING_URI": f"http://{self.stack.address}:5000"}
+        code, done = self.shell.run("deploy", **environment)
+        assert code == 0, done.err
+
     def run(self, blows: Sequence[Blow]) -> list[str]:
         """The roadmap to its end, through all blows; what went wrong, as sentences."""
         for blow in blows:
@@ -88,6 +104,8 @@ class Campaign:
             self._note_finished()
         self._until(self._is_done)
         self._note_finished()
+        for worker in self.workers.values():
+            worker.kill_all()
         return self.wrong
 
     def _is_time(self, blow: Blow) -> bool:
@@ -108,6 +126,9 @@ class Campaign:
         for name in self.stack.fallen():
             self.say(f"  {name} had ended by itself and is started again")
             self.stack.up(name)
+        for pool in self.pools:
+            if pool not in self.workers or self.workers[pool].process.poll() is not None:
+                self.workers[pool] = self._worker(pool)
         if self.flow is not None and self.flow.process.poll() not in {None, 0}:
             last = self.flow.err.splitlines()[-2:]
             self.say(f"  the run ended with {self.flow.process.returncode}: {' | '.join(last)[:300]}")
@@ -115,11 +136,19 @@ class Campaign:
         if self.flow is None:
             self.flow = self.shell.polymlops("run", *self.command, **self.environment)
 
+    def _worker(self, pool: str) -> Started:
+        place = {"POLYMLOPS_WORKDIR": str(self.shell.folder / pool), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        place |= {"PREFECT_HOME": str(self.shell.folder / f"home-{pool}")}
+        command = (sys.executable, "-m", "prefect", "worker", "start", "--pool", pool)
+        return self.shell.start(*command, **QUIET | self.environment | place)
+
     def _strike(self, blow: Blow) -> None:
         if blow.victim == FLOW and self.flow is not None:
             self.flow.kill()
         elif blow.victim == STOP and self.flow is not None:
             self._stop(self.flow)
+        elif blow.victim in WORKERS:
+            self.workers[blow.victim.split()[1]].kill_all()
         else:
             service = blow.victim.split(",")[0]
             self.stack.kill(service)

@@ -1,6 +1,7 @@
 """Run as a command: the smoke roadmap on real servers under many seeded kills, compared with an undisturbed run.
 
     python tests/faults/soak.py --kills 20 --seed 1
+    python tests/faults/soak.py --kills 10 --pools -- --phase 1    # stages on two workers, which are victims, too
 
 Needs Postgres and Redis, as tests/docker does. Exits with 1 where something was lost or doubled.
 """
@@ -13,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from books import Book, faults, local_book, server_book  # noqa: E402
-from campaign import AWAY, FLOW, SERVERS, STOP, Campaign, draw_blows  # noqa: E402
+from campaign import AWAY, FLOW, POOLS, SERVERS, STOP, WORKERS, Campaign, draw_blows  # noqa: E402
 from compose_file import SECRETS  # noqa: E402
 from processes import PROFILE, Shell  # noqa: E402
 from running import open_stack  # noqa: E402
@@ -45,7 +47,7 @@ def main() -> None:
         while done < options.kills:
             kills = min(options.kills - done, len(titles))
             seed = options.seed + done
-            lap = Lap(folder / f"seed-{seed}", seed, kills, options.roadmap)
+            lap = Lap(folder / f"seed-{seed}", seed, kills, options.roadmap, POOLS if options.pools else ())
             found = lap.run(stack, undisturbed, titles)
             done, wrong = done + kills, wrong + len(found)
             minutes = (time.monotonic() - began) / 60
@@ -69,6 +71,7 @@ class Lap:
     seed: int
     kills: int
     roadmap: list[str]
+    pools: Sequence[str]
 
     def run(self, stack: Stack, undisturbed: Book, titles: list[str]) -> list[str]:
         """What was lost or doubled."""
@@ -77,8 +80,13 @@ class Lap:
         command += ["--set", f"tracking.uri=http://{stack.address}:5000"]
         book = server_book(stack, name)
         with closing(Shell(self.folder)) as shell:
-            campaign = Campaign(stack, shell, book, command, _say)
-            wrong = campaign.run(draw_blows(self.seed, self.kills, titles, (FLOW, STOP, *SERVERS, AWAY)))
+            campaign = Campaign(stack, shell, book, command, _say, self.pools)
+            victims = (FLOW, STOP, *SERVERS, AWAY)
+            if self.pools:
+                campaign.deploy()
+                command += ["--set", "execution.mode=pools"]
+                victims += WORKERS
+            wrong = campaign.run(draw_blows(self.seed, self.kills, titles, victims))
         wrong += faults(book, undisturbed)
         for line in wrong:
             _say(f"WRONG: {line}")
@@ -103,6 +111,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pools", action="store_true", help="stages are done by workers of the pools gpu and cpu")
     parser.add_argument("--undisturbed", type=Path, metavar="FOLDER", help="output folder of a run to compare with")
     parser.add_argument("roadmap", nargs="*", metavar="OPTION", help="of `polymlops run`, after --")
     return parser.parse_args()

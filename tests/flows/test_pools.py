@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from contextlib import closing, suppress
@@ -74,13 +71,6 @@ class Site:
         """Digests in a worker's cache."""
         return {path.name for path in self.place(pool).glob("polymlops-runs/cache/*")}
 
-    @staticmethod
-    def end(worker: Started) -> None:
-        """SIGKILL for a worker and all that it started."""
-        for pid in _tree(worker.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        worker.wait()
-
     def stage_runs(self) -> list[dict[str, str]]:
         """Every flow run of a stage."""
         wanted = {"flows": {"name": {"any_": ["stage"]}}}
@@ -125,7 +115,7 @@ def site(tmp_path_factory):
         mlflow.wait_for(lambda: answers(f"{made.mlflow}/health"))
         yield made
         for worker in made.workers.values():
-            made.end(worker)  # started in the background, it may have been told to ignore what ends it
+            worker.kill_all()  # started in the background, it may have been told to ignore what ends it
 
 
 @pytest.fixture(scope="module")
@@ -251,12 +241,6 @@ def test_failed_stage_is_named_with_its_reason_and_tried_once(pooled):
     assert told.startswith("TrainingError: baseline: nothing to train")
 
 
-def _tree(pid):
-    """A process and all below it, by pid."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False).stdout.split()
-    return [pid, *(below for child in found for below in _tree(int(child)))]
-
-
 def _active_gpu_slots(site):
     return site.answer("GET", "v2/concurrency_limits/gpu")["active_slots"]
 
@@ -267,7 +251,7 @@ def test_worker_that_is_killed_is_noticed_and_its_stage_done_by_another(pooled):
     roadmap = pooled.start("seeds=[7]", "sft.epochs=4")
     roadmap.wait_for(lambda: pooled.mlflow_runs(f"attributes.status = 'RUNNING' and tags.mlflow.runName = '{title}'"))
     assert _active_gpu_slots(pooled) == 1
-    pooled.end(pooled.workers["gpu"])
+    pooled.workers["gpu"].kill_all()
     killed = time.monotonic()
     roadmap.wait_for(lambda: _active_gpu_slots(pooled) == 0)
     assert time.monotonic() - killed < SLOT_FREE_S
