@@ -17,7 +17,7 @@ from flows.checks import Check
 from flows.commands import check_writable
 from flows.doctor_files import check_files
 from flows.doctor_machine import check_machine
-from flows.doctor_reach import DATABASE, check_hub, check_judges, check_prefect, check_tracking
+from flows.doctor_reach import DATABASE, check_hub, check_judges, check_prefect, check_samplers, check_tracking
 from polymlops.config.base_models import EmbeddedModelConfig
 from polymlops.config.ingest import InteractionSource
 from polymlops.config.schema import ExperimentConfig
@@ -40,6 +40,7 @@ def examine(config: ExperimentConfig) -> list[Check]:
         check_threads(config.execution.threads),
         *check_hub(config),
         *check_judges(config),
+        *check_samplers(config),
         tracking,
         *(_abandoned(config) if tracking.level == "ok" else ()),
         *check_prefect(config),

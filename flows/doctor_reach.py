@@ -92,6 +92,14 @@ def check_judges(config: ExperimentConfig) -> Iterator[Check]:
         yield Check(f"{name} endpoint", "warn" if remedy else "ok", f"{place} {_said(not remedy)}", remedy)
 
 
+def check_samplers(config: ExperimentConfig) -> Iterator[Check]:
+    """Each server that draws sample sets."""
+    samplings = [config.sampling, *(part.sampling for part in (config.code, config.creative) if part is not None)]
+    for url in sorted({sampling.vllm_url for sampling in samplings if sampling.vllm_url is not None}):
+        remedy = "" if answers(f"{url.rstrip('/')}/v1/models") else "start `vllm serve MODEL`, or engine=transformers"
+        yield Check("vLLM server", "fail" if remedy else "ok", f"{_bare(url)} {_said(not remedy)}", remedy)
+
+
 def check_tracking(config: ExperimentConfig) -> Check:
     """Is the store of runs there, and may we read it? A server is not asked by its client, which tries for long."""
     uri = config.tracking.uri

@@ -266,6 +266,17 @@ def test_an_api_that_workers_need_is_asked(monkeypatch):
     assert [check.level for check in check_prefect(pools)] == ["fail"]
 
 
+def test_the_server_that_draws_is_asked(tmp_path):
+    from flows.doctor_reach import check_samplers
+
+    with serving(lambda path: (200, {})) as (endpoint, asked):
+        config = load_config("smoke", ["sampling.engine=vllm", f"sampling.vllm_url={endpoint}"])
+        assert [check.level for check in check_samplers(config)] == ["ok"]
+    assert len(asked) == 1
+    assert [check.level for check in check_samplers(config)] == ["fail"]
+    assert list(check_samplers(load_config("smoke"))) == []
+
+
 def test_a_tracking_server_is_asked_once_and_its_password_is_not_shown(tmp_path, monkeypatch):
     from flows.doctor_reach import check_tracking
 
