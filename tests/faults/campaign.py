@@ -159,6 +159,7 @@ class Campaign:
         began = time.monotonic()
         code = flow.kill(signal.SIGTERM)
         seconds = time.monotonic() - began
+        self.say(f"  exit {code} after {seconds:.1f} s")
         if code not in {STOPPED, 0} or seconds > STOP_S:
             self.wrong.append(f"SIGTERM: exit {code} after {seconds:.1f} s")
         running = [run.name for run in self._runs() if run.status == "RUNNING"]
