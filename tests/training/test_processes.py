@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from polymlops.config.profiles import load_config
 from polymlops.config.slices import adapter_spec
 from polymlops.errors import TrainingError, WorkerLostError
+from polymlops.models.checkpoints import latest_complete
 from polymlops.models.ranks import count, gathered, rank
 from polymlops.training.grpo import train_grpo
 from polymlops.training.processes import in_processes
@@ -95,6 +96,31 @@ def test_two_processes_train_the_adapter_that_one_does(small_base, few_rows, tmp
         assert [other["layer"], other["cosine"] is None] == [row["layer"], row["cosine"] is None]
         numbers, others = ([v for v in values.values() if isinstance(v, float)] for values in (row, other))
         assert others == pytest.approx(numbers, rel=5e-3, abs=1e-5)
+
+
+class EnoughError(Exception):
+    """Ends the stage."""
+
+
+def test_a_run_that_ended_goes_on_from_its_checkpoint_bit_for_bit(small_base, few_rows, tmp_path):
+    """With the dropout of each process where it was."""
+
+    def end_at_two(metrics, step):
+        if step == 2 and "train/loss" in metrics:
+            raise EnoughError
+
+    spec = spec_of(2, "lora.dropout=0.3", "gradients.track=false", "evaluation.track_dynamics=false")
+    train = partial(train_adapter, spec, small_base, few_rows)
+    with pytest.raises(EnoughError):
+        in_processes(train, 2, job_in(tmp_path / "ended", end_at_two))
+    checkpoint = latest_complete(tmp_path / "ended" / "scratch" / "checkpoints")
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= {path.name for path in checkpoint.iterdir()}
+    weights = []
+    for name in ("ended", "undisturbed"):
+        job = job_in(tmp_path / name)
+        in_processes(train, 2, job)
+        weights.append((job.output / "adapter_model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
 
 
 def test_two_processes_follow_the_gradient_that_one_does(small_base, few_rows, start, tmp_path):
