@@ -112,6 +112,7 @@ def _read_sources(texts: tuple[str, ...], tree: SourceTree) -> _Known:
     return _Known(digest.hexdigest(), frozenset(packages & NUMERIC_PACKAGES.keys()), files)
 
 
+@cache
 def _public_version(name: str) -> str:
     return version(NUMERIC_PACKAGES[name]).partition("+")[0]
 

@@ -30,12 +30,14 @@ R = TypeVar("R", bound=Reference)
 logger = logging.getLogger(__name__)
 
 
-def find_finished(client: MlflowClient, key: str, result: type[R], *, mark: bool = True) -> tuple[R, float] | None:
+def find_finished(
+    client: MlflowClient, key: str, result: type[R], *, mark: bool = True, experiment_ids: Iterable[str] | None = None
+) -> tuple[R, float] | None:
     """Reference to the newest whole artifact of a key, with the seconds that it took to make.
 
-    A damaged artifact is named in the log and, if `mark`, its run marked invalid, so that the stage runs again.
+    It is looked for in the given experiments or in all. A damaged artifact is named in the log and, if `mark`, its run marked invalid, so that the stage runs again.
     """
-    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'FINISHED'"):
+    for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'FINISHED'", experiment_ids):
         if INVALID in run.data.tags or DIGEST not in run.data.tags:
             continue
         ref = result(run_id=run.info.run_id, uri=f"{run.info.artifact_uri}/{OUTPUT}", digest=run.data.tags[DIGEST])
@@ -149,7 +151,7 @@ def search(
 ) -> list[Run]:
     """Active runs that meet a condition, newest first, in the given experiments or in all."""
     with tracked_errors("search the ledger"):
-        ids = list(experiment_ids) if experiment_ids is not None else _all_experiments(client)
+        ids = list(experiment_ids) if experiment_ids is not None else all_experiments(client)
         return list(
             client.search_runs(
                 ids, condition, ViewType.ACTIVE_ONLY, max_results=limit, order_by=["attributes.start_time DESC"]
@@ -163,7 +165,8 @@ def run_seconds(run: Run) -> float:
     return 0.0 if end is None else (end - run.info.start_time) / 1000
 
 
-def _all_experiments(client: MlflowClient) -> list[str]:
+def all_experiments(client: MlflowClient) -> list[str]:
+    """Ids of the active experiments."""
     ids: list[str] = []
     token = None
     while True:

@@ -39,6 +39,7 @@ class PlanContext:
     client: MlflowClient | None
     experiment_id: str | None
     prices: Prices
+    experiments: list[str] | None = None  # that are looked into; none: all, asked for each time
     stages: list[PlannedStage] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
@@ -64,7 +65,7 @@ class PlanContext:
             return None
         from polymlops.tracking import ledger  # MLflow takes seconds, which a plan without a ledger need not wait for
 
-        return ledger.find_finished(self.client, key, stage.result, mark=False)
+        return ledger.find_finished(self.client, key, stage.result, mark=False, experiment_ids=self.experiments)
 
     def _cached(self, stage: Stage[R], seconds: float) -> PlannedStage:
         return PlannedStage(stage.title, True, seconds, self.prices.of_stage(stage.name, seconds))
@@ -74,7 +75,7 @@ class PlanContext:
             return PlannedStage(stage.title, False, None, None)
         from polymlops.tracking.rates import expectation
 
-        found = expectation(self.client, self.experiment_id, stage)
+        found = expectation(self.client, self.experiment_id, stage, self.experiments)
         if found is None:
             return PlannedStage(stage.title, False, None, None)
         dollars = self.prices.of_stage(stage.name, found.seconds, found.judges)
@@ -125,9 +126,11 @@ def plan_context(config: ExperimentConfig) -> PlanContext:
     file = database_file(uri)
     if file is not None and not file.exists():
         return PlanContext(None, None, prices)
+    from polymlops.tracking.ledger import all_experiments
     from polymlops.tracking.store import open_store, tracked_errors
 
     client = open_store(uri)
     with tracked_errors(f"find the experiment {config.name}"):
         experiment = client.get_experiment_by_name(config.name)
-    return PlanContext(client, experiment.experiment_id if experiment else None, prices)
+        experiments = all_experiments(client)
+    return PlanContext(client, experiment.experiment_id if experiment else None, prices, experiments)

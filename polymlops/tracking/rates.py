@@ -49,8 +49,12 @@ class Expectation:
     basis: Basis
 
 
-def expectation(client: MlflowClient, experiment_id: str | None, stage: Stage[Any]) -> Expectation | None:
+def expectation(
+    client: MlflowClient, experiment_id: str | None, stage: Stage[Any], experiments: Iterable[str] | None = None
+) -> Expectation | None:
     """What runs of a stage say about it; none where none of them does.
+
+    Those of its own experiment come first, then those of the given ones, or of all.
 
     Raises:
         TrackingError: the store cannot be reached.
@@ -61,7 +65,7 @@ def expectation(client: MlflowClient, experiment_id: str | None, stage: Stage[An
     same = next((run for run in here if _differing(stage, run) == set()), None)
     if same is not None:
         return _told(same, "the same settings")
-    everywhere = [run for run in _finished(client, tags, None) if run.info.experiment_id != experiment_id]
+    everywhere = [run for run in _finished(client, tags, experiments) if run.info.experiment_id != experiment_id]
     like = [run for run in everywhere if _differing(stage, run) is not None and _on_such_hardware(client, run)]
     same = next((run for run in like if _differing(stage, run) == set()), None)
     if same is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from polymlops.tracking import fingerprint
 from polymlops.tracking.fingerprint import (
     LIBRARY,
     SourceTree,
@@ -73,6 +74,7 @@ def test_work_itself_counts(tree):
 
 
 def test_versions_of_numeric_packages_count(tree, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_public_version", fingerprint._public_version.__wrapped__)  # remembers nothing
     before = source_fingerprint([WORK], tree)
     monkeypatch.setattr("polymlops.tracking.fingerprint.version", lambda name: "0.1")
     changed = source_fingerprint([WORK], tree)
