@@ -35,7 +35,8 @@ def find_finished(
 ) -> tuple[R, float] | None:
     """Reference to the newest whole artifact of a key, with the seconds that it took to make.
 
-    It is looked for in the given experiments or in all. A damaged artifact is named in the log and, if `mark`, its run marked invalid, so that the stage runs again.
+    It is looked for in the given experiments or in all. A damaged artifact is named in the log and, if `mark`, its run
+    marked invalid, so that the stage runs again.
     """
     for run in search(client, f"tags.{STAGE_KEY} = '{key}' and attributes.status = 'FINISHED'", experiment_ids):
         if INVALID in run.data.tags or DIGEST not in run.data.tags:
