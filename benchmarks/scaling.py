@@ -131,14 +131,14 @@ def rounds(config: Any, folders: dict[str, Path], options: argparse.Namespace) -
             frame = pl.read_parquet(given.samples / "samples.parquet")
             size = -(-frame["prompt_id"].n_unique() // SHARDS // 20) * 20
             with tempfile.TemporaryDirectory() as scratch:
-                expected = gathered(work, given, frame, Sharing(one_by_one, size), Path(scratch))
+                expected = gathered(work, given, frame, Sharing(one_by_one, size), scratch_job(scratch))
             for turn in range(options.rounds + 1):  # the first one fetches and imports, and is checked
                 for count, cluster in clusters.items():
                     settings = WorkersConfig(engine="dask", address=cluster.scheduler_address)
                     share = DaskShare(run.model_copy(update={"workers": settings}), inputs, inputs_of)
                     with tempfile.TemporaryDirectory() as scratch:
                         start = time.perf_counter()
-                        found = gathered(work, given, frame, Sharing(share, size), Path(scratch))
+                        found = gathered(work, given, frame, Sharing(share, size), scratch_job(scratch))
                         if turn:
                             seconds[name][count].append(time.perf_counter() - start)
                     check(expected, found)
@@ -175,6 +175,11 @@ def materials(folder: Path, options: argparse.Namespace) -> dict[str, Path]:
     social_samples(made["dataset"], options).write_parquet(made["samples"] / "samples.parquet")
     program_samples(options).write_parquet(made["programs"] / "samples.parquet")
     return made
+
+
+def scratch_job(folder: str) -> Job:
+    """A job of which nothing is kept."""
+    return Job(Path(folder), Path(folder), lambda metrics, step: None)
 
 
 def job_of(output: Path) -> Job:
