@@ -99,6 +99,8 @@ class Campaign:
         for blow in blows:
             self._until(lambda blow=blow: self._is_time(blow))
             time.sleep(blow.delay_s)
+            if blow.victim in {FLOW, STOP}:
+                self._until(self._is_at_work)
             self.say(f"kill {blow}; {len(self.finished)} stages are finished")
             self._strike(blow)
             self._note_finished()
@@ -110,6 +112,11 @@ class Campaign:
 
     def _is_time(self, blow: Blow) -> bool:
         return any(run.name == blow.title and run.status in {blow.after, "FINISHED"} for run in self._runs())
+
+    def _is_at_work(self) -> bool:
+        """The command runs and has come to its stages: after a blow it has to be started again first."""
+        running = self.flow is not None and self.flow.process.poll() is None
+        return self._is_done() or (running and (": begins" in self.flow.err or ": cached" in self.flow.err))
 
     def _is_done(self) -> bool:
         return self.flow is not None and self.flow.process.poll() == 0
