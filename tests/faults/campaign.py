@@ -115,8 +115,9 @@ class Campaign:
 
     def _is_at_work(self) -> bool:
         """The command runs and has come to its stages: after a blow it has to be started again first."""
-        running = self.flow is not None and self.flow.process.poll() is None
-        return self._is_done() or (running and (": begins" in self.flow.err or ": cached" in self.flow.err))
+        if self.flow is None or self.flow.process.poll() is not None:
+            return self._is_done()
+        return ": begins" in self.flow.err or ": cached" in self.flow.err
 
     def _is_done(self) -> bool:
         return self.flow is not None and self.flow.process.poll() == 0
