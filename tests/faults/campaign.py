@@ -73,7 +73,7 @@ class Campaign:
     workers: dict[str, Started] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     flow: Started | None = None
-    finished: dict[str, str] = field(default_factory=dict)
+    finished: dict[tuple[str, str], str] = field(default_factory=dict)  # by title and key: phases share titles
 
     @property
     def environment(self) -> dict[str, str]:
@@ -176,10 +176,10 @@ class Campaign:
 
     def _note_finished(self) -> None:
         """A stage that was finished keeps its run."""
-        now = {run.name: run.run_id for run in self._runs() if run.key and run.status == "FINISHED"}
-        for title, run_id in self.finished.items():
-            if now.get(title) != run_id:
-                self.wrong.append(f"{title} was finished as {run_id} and is now {now.get(title)}")
+        now = {(run.name, run.key): run.run_id for run in self._runs() if run.key and run.status == "FINISHED"}
+        for stage, run_id in self.finished.items():
+            if now.get(stage) != run_id:
+                self.wrong.append(f"{stage[0]} was finished as {run_id} and is now {now.get(stage)}")
         self.finished = now
 
     def _runs(self) -> list[Run]:
