@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&])")
+# Between letters or digits `_` and `-` mean nothing; Prefect's page shows the backslash where they stand in a link.
+SPECIAL = re.compile(r"([\\`*{}\[\]()<>#+!|~&]|(?<![^\W_])[_-]|[_-](?![^\W_]))")
 LONGEST = 500  # characters of one text
 
 
