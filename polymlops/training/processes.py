@@ -93,9 +93,11 @@ def _attempt(train: Train, processes: int, job: Job, halvings: int) -> Mapping[s
 def _launched(request: Path, processes: int) -> Iterator[subprocess.Popen[bytes]]:
     import torch
 
+    from polymlops.training import rank  # started by name: imported so that it is in a stage's fingerprint
+
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}"]
     command += ["--num_machines=1", "--machine_rank=0", "--mixed_precision=no", "--dynamo_backend=no"]
-    command += ["--main_process_port=0", "--module", "polymlops.training.rank", str(request)]
+    command += ["--main_process_port=0", "--module", rank.__name__, str(request)]
     threads = str(max(1, torch.get_num_threads() // processes))
     environment = os.environ | {"OMP_NUM_THREADS": threads, "ACCELERATE_USE_CPU": str(not torch.cuda.is_available())}
     launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=STDERR, env=environment)
