@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from ledgers import parent_runs
 from processes import PROFILE, Shell, SmokeRun
 from stack import SERVERS, Stack, missing_programs
 
@@ -42,10 +43,11 @@ def shell(tmp_path) -> Iterator[Shell]:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory) -> SmokeRun:
-    """`polymlops run smoke --json`, undisturbed."""
+def smoke(tmp_path_factory) -> Iterator[SmokeRun]:
+    """`polymlops run smoke --json`, to be read only: a test that runs anything works on `after_smoke`."""
     folder = made_once(tmp_path_factory, "smoke", _run_smoke)
-    return SmokeRun(folder / "out", (folder / "printed").read_text(), float((folder / "seconds").read_text()))
+    yield SmokeRun(folder / "out", (folder / "printed").read_text(), float((folder / "seconds").read_text()))
+    assert len(parent_runs(folder / "out")) == 1, "a test has run on the smoke run's own folder"
 
 
 def _run_smoke(folder: Path) -> None:

@@ -110,19 +110,19 @@ def test_prefect_has_every_task_and_its_end(smoke):
     assert first == ["Completed"] * 6
 
 
-def test_from_plain_python_and_from_a_running_event_loop_everything_is_cached(smoke, shell):
-    before = stage_runs(smoke.output_dir)
+def test_from_plain_python_and_from_a_running_event_loop_everything_is_cached(smoke, after_smoke, shell):
+    before = stage_runs(after_smoke)
     script = shell.folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(PLAIN_PYTHON)
-    started = shell.start(sys.executable, str(script), PROFILE, str(smoke.output_dir))
+    started = shell.start(sys.executable, str(script), PROFILE, str(after_smoke))
     assert started.wait() == 0, started.err
     roadmap, core = started.out.splitlines()
     assert json.loads(roadmap)["core"] == json.loads(core)
     assert json.loads(core)["artifacts"] == json.loads(smoke.printed)["core"]["artifacts"]
-    assert stage_runs(smoke.output_dir) == before
-    assert [status for _, _, status in parent_runs(smoke.output_dir)] == ["FINISHED"]
-    with sqlite3.connect(smoke.output_dir / "prefect" / "prefect.db") as database:
+    assert stage_runs(after_smoke) == before
+    assert [status for _, _, status in parent_runs(after_smoke)] == ["FINISHED"]
+    with sqlite3.connect(after_smoke / "prefect" / "prefect.db") as database:
         tasks = database.execute("select name, state_name from task_run").fetchall()
     phases = ("register_model", "publish_page", "core-results", "theoretical-depth", "generalization", "novel-metrics")
     ends = [state for name, state in tasks if not name.startswith(phases)]

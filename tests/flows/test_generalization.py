@@ -88,14 +88,14 @@ def test_arms_have_their_code_metrics_beside_their_social_ones(smoke):
     assert {"code_world/pass_at_1", "creative/pass_at_1", "social/pass_at_1"} <= keys
 
 
-def test_phase_3_alone_finds_everything(smoke, shell):
-    before = stage_runs(smoke.output_dir)
-    code, done = shell.run("run", PROFILE, "--phase", "3", "--json", "--set", f"output_dir={smoke.output_dir}")
+def test_phase_3_alone_finds_everything(smoke, after_smoke, shell):
+    before = stage_runs(after_smoke)
+    code, done = shell.run("run", PROFILE, "--phase", "3", "--json", "--set", f"output_dir={after_smoke}")
     assert code == 0, done.err
     assert (
         json.loads(done.out)["generalization"]["artifacts"] == json.loads(smoke.printed)["generalization"]["artifacts"]
     )
-    assert stage_runs(smoke.output_dir) == before
+    assert stage_runs(after_smoke) == before
 
 
 def test_another_suite_repeats_only_the_code_domain(smoke, shell):

@@ -67,12 +67,12 @@ def test_the_page_lies_where_it_was_printed_and_on_the_roadmaps_run(smoke, print
     assert "has not finished" not in text
 
 
-def test_phase_4_alone_finds_everything_and_samples_nothing(smoke, shell):
-    before = stage_runs(smoke.output_dir)
-    code, done = shell.run("run", PROFILE, "--phase", "4", "--json", "--set", f"output_dir={smoke.output_dir}")
+def test_phase_4_alone_finds_everything_and_samples_nothing(smoke, after_smoke, shell):
+    before = stage_runs(after_smoke)
+    code, done = shell.run("run", PROFILE, "--phase", "4", "--json", "--set", f"output_dir={after_smoke}")
     assert code == 0, done.err
     assert json.loads(done.out)["novel"]["artifacts"] == json.loads(smoke.printed)["novel"]["artifacts"]
-    assert stage_runs(smoke.output_dir) == before
+    assert stage_runs(after_smoke) == before
 
 
 def test_phase_4_of_nothing_is_refused_and_leaves_no_run(shell, tmp_path, smoke):
@@ -89,30 +89,24 @@ def test_phase_4_of_nothing_is_refused_and_leaves_no_run(shell, tmp_path, smoke)
     assert parent_runs(output_dir) == before
 
 
-@pytest.fixture(scope="module")
-def page(printed):
-    """The report as the roadmap wrote it, before another run of the same name writes its own."""
-    return Path(printed["page"]).read_bytes()
-
-
-def test_what_phases_1_to_3_did_not_leave_is_on_the_page(smoke, shell, page):
+def test_what_phases_1_to_3_did_not_leave_is_on_the_page(after_smoke, shell):
     """Code programs at another temperature are not stored, so that phase 4 has replies and stories only."""
-    changed = ["--set", f"output_dir={smoke.output_dir}", "--set", "code.sampling.temperature=0.3"]
-    before = stage_runs(smoke.output_dir)
+    changed = ["--set", f"output_dir={after_smoke}", "--set", "code.sampling.temperature=0.3"]
+    before = stage_runs(after_smoke)
     code, done = shell.run("run", PROFILE, "--phase", "4", "--json", *changed)
     assert code == 0, done.err
     found = json.loads(done.out)["novel"]
     assert set(found["artifacts"]["reports"]) == {"social", "creative"}
     assert "code: no stored scores of zero_shot/0; run phases 1 to 3" in found["missing"]
-    assert stage_runs(smoke.output_dir) == before
+    assert stage_runs(after_smoke) == before
 
 
-def test_report_of_a_run_of_an_experiment_and_of_nothing(smoke, shell, page):
+def test_report_of_a_run_of_an_experiment_and_of_nothing(smoke, printed, shell):
     (_, run_id, _), *_ = parent_runs(smoke.output_dir)
     where = ["--set", f"output_dir={smoke.output_dir}"]
     code, done = shell.run("report", run_id, *where)
     assert code == 0, done.err
-    assert (done.folder / "report.html").read_bytes() == page
+    assert (done.folder / "report.html").read_bytes() == Path(printed["page"]).read_bytes()
     assert done.out.splitlines()[-1] == str(done.folder / "report.html")
     code, done = shell.run("report", "nowhere", "--out", "x.html", *where)
     assert code == 2

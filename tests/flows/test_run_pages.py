@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,17 @@ PHASES = ("core-results", "theoretical-depth", "generalization", "novel-metrics"
 
 @pytest.fixture(scope="module")
 def pages(smoke, tmp_path_factory):
-    """Artifacts by flow and key; other tests run on the same database later, so that the first of a flow counts."""
-    found = {}
+    """Artifacts by flow and key."""
+    found, home = {}, shutil.copytree(smoke.output_dir / "prefect", tmp_path_factory.mktemp("pages") / "prefect")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(smoke.output_dir / "prefect"))
+        patch.setenv("PREFECT_HOME", str(home))
         log = tmp_path_factory.mktemp("api") / "server.log"
         with local_api(log) as url, SyncPrefectClient(url) as client:
             flows = {flow.id: flow.name for flow in client.read_flows()}
-            for run in sorted(client.read_flow_runs(), key=lambda run: run.created):
+            for run in client.read_flow_runs():
                 page = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-                if flows[run.flow_id] not in found:
-                    artifacts = client.read_artifacts(flow_run_filter=page)
-                    found[flows[run.flow_id]] = {item.key: item for item in artifacts}
+                artifacts = client.read_artifacts(flow_run_filter=page)
+                found[flows[run.flow_id]] = {item.key: item for item in artifacts}
     return found
 
 

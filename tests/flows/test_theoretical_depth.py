@@ -19,7 +19,11 @@ def printed(smoke):
 
 
 def _query(smoke, query):
-    with sqlite3.connect(smoke.output_dir / "mlflow.db") as database:
+    return _query_in(smoke.output_dir, query)
+
+
+def _query_in(output_dir, query):
+    with sqlite3.connect(output_dir / "mlflow.db") as database:
         return database.execute(query).fetchall()
 
 
@@ -85,11 +89,12 @@ def test_training_logged_what_grpo_promises(smoke):
     assert {"dynamics/reward", "dynamics/quality", "dynamics/true_intents"} <= logged
 
 
-def test_phase_2_alone_finds_its_foundations_and_its_models(smoke, shell):
-    code, done = shell.run("run", PROFILE, "--phase", "2", "--json", "--set", f"output_dir={smoke.output_dir}")
+def test_phase_2_alone_finds_its_foundations_and_its_models(smoke, after_smoke, shell):
+    code, done = shell.run("run", PROFILE, "--phase", "2", "--json", "--set", f"output_dir={after_smoke}")
     assert code == 0, done.err
-    assert json.loads(done.out)["depth"] == json.loads(smoke.printed)["depth"]
-    assert _query(smoke, "select count(*) from model_versions") == [(2,)]
+    found = json.loads(done.out.replace(str(after_smoke), str(smoke.output_dir)))
+    assert found["depth"] == json.loads(smoke.printed)["depth"]
+    assert _query_in(after_smoke, "select count(*) from model_versions") == [(2,)]
 
 
 def test_without_a_grpo_arm_phase_2_is_refused(shell):
