@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint ui clean
+.PHONY: demo test test-all lint ui clean
 
 demo: $(READY)  ## train, sample, score and track the embedded world (minutes)
 	$(BIN)/polymlops run demo
 
-test: $(READY)  ## every test
-	$(BIN)/python -m pytest -n logical --maxprocesses=4 --dist loadfile --durations=30
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist loadfile --durations=30
+
+test: $(READY)  ## every test but those that take minutes each
+	$(PYTEST) -m 'not long'
+
+test-all: $(READY)  ## every test: whole profiles, and many more kills of everything
+	$(PYTEST)
 
 lint: $(READY)  ## style, types
 	$(BIN)/ruff check .

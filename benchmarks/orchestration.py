@@ -1,4 +1,4 @@
-"""What Prefect and MLflow cost: `python benchmarks/orchestration.py [--profile smoke] [--rounds 1] [--write]`.
+"""What Prefect and MLflow cost: `python benchmarks/orchestration.py [--profile smoke] [--rounds 1] [--folder F] [--write]`.
 
 The roadmap as `polymlops run` does it, against the same stages called as plain functions in one process, without a
 tracking server, a flow or a ledger; each in a process of its own, in turns, and first the tables and reports of both
@@ -66,12 +66,14 @@ def main() -> None:
     parser.add_argument("--profile", default="smoke")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--start-ups-only", action="store_true")
+    parser.add_argument("--folder", type=Path, help="what the runs leave is kept there")
     parser.add_argument("--write", action="store_true", help="put the result into RESULTS.md")
     options = parser.parse_args()
     lines = ["| what | s | asked |", "|---|---:|---|"]
-    with tempfile.TemporaryDirectory() as folder:
-        lines += [] if options.start_ups_only else runs(options.profile, options.rounds, Path(folder))
-        lines += start_ups(Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        lines += [] if options.start_ups_only else runs(options.profile, options.rounds, folder)
+        lines += start_ups(Path(temporary))
     print("\n".join(lines))
     if options.write:
         write_section("orchestration", ["## Orchestration", "", f"{machine()}.", "", *lines])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import httpx
 import psycopg
 from books import Book, Run
 from compose_file import SECRETS
@@ -187,3 +188,11 @@ class Campaign:
             return self.book.runs()
         except psycopg.Error:  # the database is down, or starts
             return []
+
+
+def forget(stack: Stack, name: str) -> None:
+    """Delete an experiment, so that the next campaign finds nothing done."""
+    api, login = f"http://{stack.address}:5000/api/2.0/mlflow/experiments", ("admin", SECRETS["MLFLOW_ADMIN_PASSWORD"])
+    with httpx.Client(auth=login, trust_env=False, timeout=60) as web:
+        found = web.get(f"{api}/get-by-name", params={"experiment_name": name}).json()["experiment"]
+        web.post(f"{api}/delete", json={"experiment_id": found["experiment_id"]}).raise_for_status()

@@ -19,14 +19,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from books import Book, faults, local_book, server_book  # noqa: E402
-from campaign import AWAY, FLOW, POOLS, SERVERS, STOP, WORKERS, Campaign, draw_blows  # noqa: E402
-from compose_file import SECRETS  # noqa: E402
+from campaign import AWAY, FLOW, POOLS, SERVERS, STOP, WORKERS, Campaign, draw_blows, forget  # noqa: E402
 from processes import PROFILE, Shell  # noqa: E402
 from running import open_stack  # noqa: E402
 from stack import Stack, missing_programs  # noqa: E402
@@ -91,16 +88,8 @@ class Lap:
         for line in wrong:
             _say(f"WRONG: {line}")
         _say(f"seed {self.seed}: {self.kills} kills, {len(shell.started)} starts of the command")
-        _forget(stack, name)
+        forget(stack, name)
         return wrong
-
-
-def _forget(stack: Stack, name: str) -> None:
-    """Delete an experiment, so that the next lap finds nothing done."""
-    api, login = f"http://{stack.address}:5000/api/2.0/mlflow/experiments", ("admin", SECRETS["MLFLOW_ADMIN_PASSWORD"])
-    with httpx.Client(auth=login, trust_env=False, timeout=60) as web:
-        found = web.get(f"{api}/get-by-name", params={"experiment_name": name}).json()["experiment"]
-        web.post(f"{api}/delete", json={"experiment_id": found["experiment_id"]}).raise_for_status()
 
 
 def _say(line: str) -> None:

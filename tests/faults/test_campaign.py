@@ -1,26 +1,29 @@
-"""A few seeded kills of a run and of the servers that it uses; tests/faults/soak.py is the long one."""
+"""Seeded kills of a short run and of the servers that it uses; tests/faults/soak.py kills whole roadmaps."""
 
 from __future__ import annotations
 
 import pytest
 from books import faults, server_book
-from campaign import FLOW, SERVERS, STOP, Campaign, draw_blows
+from campaign import FLOW, SERVERS, STOP, Campaign, draw_blows, forget
 from processes import PROFILE
 from short import NAME, SHORT
 
-KILLS, SEED = 4, 1
+KILLS, SEEDS = 4, range(1, 6)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_seeded_kills_lose_and_double_nothing(stack, shell, tmp_path, undisturbed):
-    command = [PROFILE, *SHORT, "--set", f"output_dir={tmp_path / 'out'}"]
+@pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS[1:])])
+def test_seeded_kills_lose_and_double_nothing(seed, stack, shell, tmp_path, undisturbed):
+    name = f"{NAME}-{seed}"
+    command = [PROFILE, *SHORT, "--set", f"name={name}", "--set", f"output_dir={tmp_path / 'out'}"]
     command += ["--set", f"tracking.uri=http://{stack.address}:5000"]
-    book = server_book(stack, NAME)
+    book = server_book(stack, name)
     campaign = Campaign(stack, shell, book, command)
-    assert campaign.run(draw_blows(SEED, KILLS, list(undisturbed.finished()), (FLOW, *SERVERS))) == []
+    assert campaign.run(draw_blows(seed, KILLS, list(undisturbed.finished()), (FLOW, *SERVERS))) == []
     assert faults(book, undisturbed) == []
     assert len(shell.started) > 1
+    forget(stack, name)
 
 
 def test_blows_are_drawn_by_the_seed_and_hit_every_victim():

@@ -72,6 +72,7 @@ def test_sigterm_is_a_clean_stop_and_the_next_run_goes_on(shell, tmp_path, comma
     assert faults(book, undisturbed) == []
 
 
+@pytest.mark.long
 def test_full_disk_then_the_end(shell, small_disk, command):
     output_dir = small_disk / "out"
     full = shell.polymlops(*command(output_dir, "--set", "execution.retries=0"))
@@ -158,6 +159,7 @@ def test_server_that_comes_back_is_waited_for(shell, tmp_path, command, server, 
     assert faults(_served(server), undisturbed) == []
 
 
+@pytest.mark.long
 def test_server_that_stays_away_is_exit_1_with_the_stage_and_the_next_run_goes_on(shell, tmp_path, command, server):
     output_dir = tmp_path / "out"
     arguments = command(output_dir, "--set", f"tracking.uri={server.url}", "--set", "execution.retries=0")

@@ -74,6 +74,7 @@ def test_the_clock_jumps_and_sleep_goes_on(shell, clock):
     assert all(abs(float(line) - time.time() - DAY_S) < 3600 for line in started.out.split())
 
 
+@pytest.mark.long
 def test_clock_that_jumps_by_a_day_in_training_and_back_changes_nothing(shell, smoke, undisturbed, clock, tmp_path):
     output_dir = tmp_path / "out"
     started = shell.polymlops(*short_run(smoke, output_dir), **clock.environment)

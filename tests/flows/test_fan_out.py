@@ -146,6 +146,7 @@ def test_the_shard_of_a_killed_worker_is_redone_and_nothing_is_doubled(start, un
     assert made(started) == undisturbed
 
 
+@pytest.mark.long
 def test_shards_that_were_done_before_the_stage_was_killed_are_not_done_again(start, undisturbed):
     killed = start("stage")
     assert killed.wait() == -signal.SIGKILL, killed.err

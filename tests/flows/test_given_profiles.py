@@ -38,6 +38,7 @@ def run(shell, profile, *pairs, phase=None):
     return json.loads(done.out)
 
 
+@pytest.mark.long
 def test_the_profile_of_one_gpu_runs_both_its_phases(shell, qwen3_folder):
     base = f"base_model={{kind: folder, path: {qwen3_folder}, dtype: bfloat16}}"
     printed = run(shell, "qwen3-0.6b", base, *SMALL)
@@ -46,6 +47,7 @@ def test_the_profile_of_one_gpu_runs_both_its_phases(shell, qwen3_folder):
     assert {"baseline_grpo", "polychromic_grpo"} <= {row["arm"] for row in printed["depth"]["table"]}
 
 
+@pytest.mark.long
 def test_the_papers_profile_runs_its_first_phase(shell, qwen3_folder):
     base = f"base_model={{kind: folder, path: {qwen3_folder}, dtype: bfloat16}}"
     printed = run(shell, "qwen3-8b", base, *SMALL, "sft.micro_batch=4", phase="1")
@@ -63,6 +65,7 @@ def test_the_papers_profile_says_what_four_bits_need(shell, qwen3_folder):
     assert "quantization nf4 needs a CUDA device" in done.err
 
 
+@pytest.mark.long
 def test_stories_run_on_a_folder_and_ask_for_it_where_it_is_missing(shell, llama_folder):
     printed = run(shell, "stories", *STORIES, f"base_model.path={llama_folder}", phase="1")
     rows = printed["core"]["table"]

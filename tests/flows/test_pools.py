@@ -245,6 +245,7 @@ def _active_gpu_slots(site):
     return site.answer("GET", "v2/concurrency_limits/gpu")["active_slots"]
 
 
+@pytest.mark.long
 def test_worker_that_is_killed_is_noticed_and_its_stage_done_by_another(pooled):
     """SIGKILL of a worker and of its flow run: the run is marked, its slot freed, its MLflow run closed."""
     title = "train_adapter baseline/7"
