@@ -1,4 +1,4 @@
-"""What Prefect and MLflow cost: `python benchmarks/orchestration.py [--profile smoke] [--rounds 1] [--folder F] [--write]`.
+"""What Prefect and MLflow cost: `python benchmarks/orchestration.py [--profile smoke] [--folder F] [--write]`.
 
 The roadmap as `polymlops run` does it, against the same stages called as plain functions in one process, without a
 tracking server, a flow or a ledger; each in a process of its own, in turns, and first the tables and reports of both

@@ -38,6 +38,7 @@ NUMERIC_PACKAGES = {
 }
 PARSE_ATTEMPTS = 50  # a collision takes milliseconds; drop with Python 3.11
 OUTSIDE = ("config", "errors", "tracking")
+BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")  # fields of syntax trees that hold statements
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _read_sources(texts: tuple[str, ...], tree: SourceTree) -> _Known:
     modules, packages = _closure(set().union(*(_imports(text, "") for text in texts)), tree)
     digest = hashlib.sha256()
     for text in texts:
-        digest.update(_essence(text, ast.walk(_parsed(text))).encode())
+        digest.update(_essence(text, _statements(_parsed(text))).encode())
     for module in sorted(modules):
         digest.update(f"\0{module}\0{_essence_of(module, tree)}".encode())
     files = {path: path.stat().st_mtime_ns for module in modules if (path := tree.file(module)) is not None}
@@ -152,7 +153,16 @@ def _imports_of(path: Path, module: str) -> frozenset[str]:
 
 def _imports(text: str, module: str) -> frozenset[str]:
     """Dotted names that may be modules: `from a import b` gives a and a.b."""
-    return _named(ast.walk(_parsed(text)), module)
+    return _named(_statements(_parsed(text)), module)
+
+
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """The module and all that is in its blocks: what is inside of expressions imports nothing and has no docstring."""
+    nodes: list[ast.AST] = [tree]
+    for node in nodes:  # grows meanwhile
+        for block in BLOCKS:
+            nodes += getattr(node, block, ())
+    return nodes
 
 
 def _named(nodes: Iterable[ast.AST], module: str) -> frozenset[str]:
@@ -196,7 +206,7 @@ def _read(path: Path, module: str) -> _Source:
 @cache
 def _read_version(path: Path, module: str, _modified: int, _size: int) -> _Source:
     text = path.read_text(encoding="utf-8")
-    nodes = list(ast.walk(_parsed(text)))
+    nodes = _statements(_parsed(text))
     return _Source(_essence(text, nodes), _named(nodes, module))
 
 

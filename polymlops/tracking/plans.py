@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polymlops.config.hashing import content_hash
 from polymlops.config.schema import ExperimentConfig
@@ -41,14 +41,15 @@ class PlanContext:
     prices: Prices
     experiments: list[str] | None = None  # that are looked into; none: all, asked for each time
     stages: list[PlannedStage] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
+    planned: set[str] = field(default_factory=set)  # keys: phases share stages
+    found: dict[str, tuple[Any, float] | None] = field(default_factory=dict)  # by key
 
     def run(self, stage: Stage[R]) -> Outcome[R]:
         """Look a stage up; its result is a placeholder where it would have to run."""
         key = stage.key()
         found = self._look_up(stage, key)
-        known, self.keys = key in self.keys, self.keys | {key}  # phases share stages
-        if not known:
+        if key not in self.planned:
+            self.planned.add(key)
             self.stages.append(self._cached(stage, found[1]) if found else self._expected(stage))
         if found:
             return Outcome(found[0], cached=True, seconds=found[1])
@@ -63,9 +64,13 @@ class PlanContext:
     def _look_up(self, stage: Stage[R], key: str) -> tuple[R, float] | None:
         if self.client is None:
             return None
-        from polymlops.tracking import ledger  # MLflow takes seconds, which a plan without a ledger need not wait for
+        if key not in self.found:
+            from polymlops.tracking import ledger  # MLflow takes seconds; a plan without a ledger need not wait for it
 
-        return ledger.find_finished(self.client, key, stage.result, mark=False, experiment_ids=self.experiments)
+            self.found[key] = ledger.find_finished(
+                self.client, key, stage.result, mark=False, experiment_ids=self.experiments
+            )
+        return self.found[key]
 
     def _cached(self, stage: Stage[R], seconds: float) -> PlannedStage:
         return PlannedStage(stage.title, True, seconds, self.prices.of_stage(stage.name, seconds))
