@@ -1,6 +1,6 @@
 """Muon for the matrices inside the decoder, AdamW for embeddings and gains: the embedded base learns in half the steps.
 
-Source: Jordan et al. 2024 (Muon), as in `torch.optim.Muon`.
+Source: Jordan et al. 2024 (Muon).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from polymlops.training.muon import Muon
 
 MUON_LEARNING_RATE = 0.02
 ADAMW_BETAS = (0.9, 0.98)
@@ -20,7 +22,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
     def __init__(self, model: torch.nn.Module, learning_rate: float) -> None:
         matrices, others = split_parameters(model)
-        self.muon = torch.optim.Muon(matrices, lr=MUON_LEARNING_RATE, momentum=0.95, weight_decay=WEIGHT_DECAY)
+        self.muon = Muon(matrices, lr=MUON_LEARNING_RATE, momentum=0.95, weight_decay=WEIGHT_DECAY)
         self.adamw = torch.optim.AdamW(others, lr=learning_rate, betas=ADAMW_BETAS, weight_decay=WEIGHT_DECAY)
         super().__init__([*matrices, *others], {"lr": learning_rate})
         self._share_groups()
