@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -88,8 +89,13 @@ def show_results(
     show("markdown", artifact_key("results", _flow(), name), "\n\n".join(parts))
 
 
+def pages_address(tracking_uri: str) -> str:
+    """Where people's browsers find MLflow's pages: POLYMLOPS_PAGES_URL where workers have another way to the server."""
+    return browser_address(os.environ.get("POLYMLOPS_PAGES_URL") or tracking_uri)
+
+
 def _figures(run: RunContext, ref: ReportRef) -> str:
-    address, folder = browser_address(run.tracking_uri), run.fetch(ref)
+    address, folder = pages_address(run.tracking_uri), run.fetch(ref)
     lines = [f"[MLflow run]({run_page(address, run.experiment_id, ref.run_id)})"]
     for path in sorted(folder.rglob("*.png")):
         file = path.relative_to(folder).as_posix()
@@ -108,7 +114,7 @@ def _arms_table(rows: Sequence[TableRow]) -> str:
 
 def show_report(run: RunContext, name: str, results: NovelResults) -> None:
     """Link the report, with its verdict beside the link."""
-    link = run_page(browser_address(run.tracking_uri), run.experiment_id, run.parent_run_id, results.page_artifact)
+    link = run_page(pages_address(run.tracking_uri), run.experiment_id, run.parent_run_id, results.page_artifact)
     said = "\n".join(f"- {plain(text)}" for text in results.verdict)
     text = f"[{results.page.name}]({link})\n\n{said}"
     show("markdown", artifact_key("report", name), text, f"Written to {plain(str(results.page))}")

@@ -10,6 +10,7 @@ from ledgers import parent_runs, stage_runs
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from flows.run_pages import pages_address
 from flows.services import local_api
 
 pytestmark = pytest.mark.slow
@@ -91,3 +92,9 @@ def test_keys_are_lower_case_with_dashes(pages):
     keys = [key for page in pages.values() for key in page]
     assert keys
     assert all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", key) for key in keys)
+
+
+def test_pages_are_where_the_environment_says_and_else_at_the_tracking_server(monkeypatch):
+    assert pages_address("http://mlflow:5000") == "http://mlflow:5000"
+    monkeypatch.setenv("POLYMLOPS_PAGES_URL", "https://somebody:secret@runs.example/mlflow/")
+    assert pages_address("http://mlflow:5000") == "https://runs.example/mlflow"
