@@ -18,6 +18,7 @@ RUN = ("run", "smoke", "--phase", "1", "--set", "arms=[zero_shot]", "--set", "tr
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_run_ends_between_stages_and_goes_on_with_more_money(shell, tmp_path):
     out = tmp_path / "out"
