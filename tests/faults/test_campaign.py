@@ -12,8 +12,9 @@ KILLS, SEEDS = 4, range(1, 6)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS[1:])])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_seeded_kills_lose_and_double_nothing(seed, stack, shell, tmp_path, undisturbed):
     name = f"{NAME}-{seed}"
     command = [PROFILE, *SHORT, "--set", f"name={name}", "--set", f"output_dir={tmp_path / 'out'}"]

@@ -148,6 +148,7 @@ def _served(server):
     return replace(local_book(server.folder, NAME), artifacts=server.folder / "served")
 
 
+@pytest.mark.long
 def test_server_that_comes_back_is_waited_for(shell, tmp_path, command, server, undisturbed):
     output_dir = tmp_path / "out"
     started = shell.polymlops(*command(output_dir, "--set", f"tracking.uri={server.url}"))

@@ -41,6 +41,7 @@ def test_a_model_is_evaluated_on_programs(commands, shell, qwen3_folder):
     assert (out / "scores" / "scores.parquet").is_file()
 
 
+@pytest.mark.long
 def test_a_model_is_trained_and_sampled(commands, shell, qwen3_folder):
     command = with_places(commands["run"], {"MODEL": str(qwen3_folder)})
     code, done = shell.run(*small(command, shell, (*SMALL, *QUICK)), "--json")
