@@ -1,8 +1,7 @@
 """One step of Muon on the demo's matrices beside torch.optim.Muon: `python benchmarks/muon.py [--write]`.
 
-torch's iterates in bfloat16, so it agrees to that; with its cast taken out it agrees to single precision, and what is
-left of the difference is that it takes one matrix at a time. Both depend on the processor: one with products of
-bfloat16 shows another ratio.
+torch's iterates in bfloat16, so it agrees to that; with its cast taken out it does the same as ours. The ratio is the
+processor's: one with fast products of bfloat16 shows a smaller one.
 """
 
 from __future__ import annotations
