@@ -154,10 +154,9 @@ class DiversityTerm:
         finally:
             model.train(was_training)
         sets = joined(sets)
-        known = [item.diversity for item in sets if not np.isnan(item.diversity)]
         return DiversityStep(
             surrogate * count() / len(prompts),
-            float(np.mean(known)) if known else float("nan"),
+            _mean_diversity(sets, float("nan")),
             float(np.mean(np.concatenate([item.valid_N for item in sets]))),
             float(np.concatenate([item.advantages_N for item in sets]).std()),
         )
@@ -193,10 +192,16 @@ class DiversityTerm:
 
         advantages_N = np.concatenate([result.advantages_N for result in results])
         if self.config.detached:
-            return torch.tensor(-float(np.nanmean([result.diversity for result in results])) * len(prompts))
+            return torch.tensor(-_mean_diversity(results, 0.0) * len(prompts))
         repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
         flat = [candidate for group in groups for candidate in group]
         with checkpointed_in_evaluation(model):
             log_probs = sequence_log_probs(model, repeated, flat, self.config.temperature)
         advantages = torch.tensor(advantages_N, dtype=torch.float32, device=log_probs.device)
         return -(advantages * log_probs).sum()
+
+
+def _mean_diversity(sets: Sequence[SetAdvantages], where_none: float) -> float:
+    """Over the sets that have one: fewer than two valid members have no distance."""
+    known = [item.diversity for item in sets if not np.isnan(item.diversity)]
+    return float(np.mean(known)) if known else where_none

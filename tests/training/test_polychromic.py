@@ -107,6 +107,18 @@ def test_the_detached_control_has_no_gradient():
     assert result.surrogate.item() == pytest.approx(-result.diversity)
 
 
+@pytest.mark.parametrize("detached", [True, False])
+def test_sets_without_two_valid_members_add_nothing_and_have_no_diversity(detached):
+    policy = CategoricalPolicy([0.3, -0.5, 0.1, 0.8])
+    term = DiversityTerm(
+        PolychromicConfig(samples=4, detached=detached), lambda tokens: "", lambda texts: np.zeros((4, 4))
+    )
+    result = term.step(policy, [[0]] * 3, seed=1, step=0)
+    assert result.surrogate.item() == 0
+    assert np.isnan(result.diversity)
+    assert result.valid_share == 0
+
+
 def _table_distances(texts):
     index = [int(text.removeprefix("word")) for text in texts]
     return DISTANCES[np.ix_(index, index)]
