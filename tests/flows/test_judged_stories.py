@@ -64,6 +64,7 @@ def test_a_kill_among_verdicts_asks_nothing_twice_and_the_key_stays_nowhere(outp
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_a_judge_that_cannot_be_reached_ends_the_run_and_says_what_to_do(output_dir, shell):
     with JudgeServer() as server:
         command = judged(output_dir, server)  # nobody listens there afterwards
@@ -74,6 +75,7 @@ def test_a_judge_that_cannot_be_reached_ends_the_run_and_says_what_to_do(output_
     assert "error" in done.err
 
 
+@pytest.mark.long
 def test_a_missing_key_is_named_by_its_variable(output_dir, shell):
     with JudgeServer() as server:
         code, done = shell.run(*judged(output_dir, server))

@@ -56,6 +56,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_readmes_commands_do_what_it_says(files, shell):
     places = {name: str(files / name) for name in ("replies.jsonl", "exports/")}
     check, exports, reward, run = (with_places(command, places) for command in readme_commands("Your data"))

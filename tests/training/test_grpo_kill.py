@@ -69,6 +69,7 @@ def undisturbed(small_base, few_rows, start, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_killed_after_step_15_of_30_ends_with_the_undisturbed_adapter(begin, undisturbed, start, tmp_path):
     folder = tmp_path / "killed"
     job_in(folder)

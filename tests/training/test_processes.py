@@ -102,6 +102,8 @@ class EnoughError(Exception):
     """Ends the stage."""
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_ended_goes_on_from_its_checkpoint_bit_for_bit(small_base, few_rows, tmp_path):
     """With the dropout of each process where it was."""
 
@@ -123,6 +125,8 @@ def test_a_run_that_ended_goes_on_from_its_checkpoint_bit_for_bit(small_base, fe
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_follow_the_gradient_that_one_does(small_base, few_rows, start, tmp_path):
     outputs, reports = [], []
     for processes in (1, 2):
