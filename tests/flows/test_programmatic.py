@@ -65,7 +65,7 @@ def in_notebook(code, shell, tmp_path):
 WAYS = {"plain": (in_script, PLAIN, 301), "cell": (in_notebook, CELL, 302), "async": (in_script, ASYNC, 303)}
 
 
-@pytest.mark.parametrize("way", ["plain", *(pytest.param(way, marks=pytest.mark.long) for way in ("cell", "async"))])
+@pytest.mark.parametrize("way", ["cell", *(pytest.param(way, marks=pytest.mark.long) for way in ("plain", "async"))])
 def test_roadmap_runs_from_python(way, shell, after_smoke, tmp_path):
     """On the finished smoke run, with another number of resamples: its reports are made again, here."""
     told_by, body, resamples = WAYS[way]
