@@ -61,6 +61,7 @@ def _stop(started, title, is_time):
     assert "stopped\nFinished stages are kept" in started.err
 
 
+@pytest.mark.long
 def test_sigterm_is_a_clean_stop_and_the_next_run_goes_on(shell, tmp_path, command, undisturbed):
     output_dir = tmp_path / "out"
     book = local_book(output_dir, NAME)

@@ -139,6 +139,7 @@ def made(started) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.long
 def test_the_shard_of_a_killed_worker_is_redone_and_nothing_is_doubled(start, undisturbed):
     started = start("worker")
     assert started.wait() == 0, started.err

@@ -245,6 +245,8 @@ def test_features_of_a_pair(small_base, pairs):
     assert split_post("alone") == ("alone", "", "alone")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_it_learns_the_world_from_its_likes(small_base, tmp_path):
     """At the demo's size, with a base that hardly speaks (a real one: .57): above every baseline, junk below people."""
     data = tmp_path / "data"
