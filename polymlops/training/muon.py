@@ -1,7 +1,7 @@
 """Muon whose orthogonalisation works in single precision.
 
-`torch.optim.Muon` casts to bfloat16, for which processors without such instructions have no fast product: there nearly
-all of the base model's training was spent on it. Everything else is torch's; without its cast it makes the same steps.
+`torch.optim.Muon` casts to bfloat16, for which processors without such instructions have no fast product: there most
+of the base model's training was spent on it. Everything else is torch's; without its cast it makes the same steps.
 """
 
 from __future__ import annotations
