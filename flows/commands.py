@@ -79,9 +79,9 @@ def plan_command(config: ExperimentConfig, as_json: bool) -> None:
 
     set_environment(config)
     from flows.plan_printing import print_plan
-    from flows.planning import all_stages, planned_stages, spent_so_far
+    from flows.planning import all_stages, planned, spent_so_far
 
-    print_plan(config, planned_stages(config, all_stages), spent_so_far(config), as_json)
+    print_plan(config, planned(config, all_stages).stages, spent_so_far(config), as_json)
 
 
 def doctor_command(config: ExperimentConfig, as_json: bool) -> None:

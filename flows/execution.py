@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from flows.abandoned import close_runs
 from flows.calls import Call, Finder, Walk
 from flows.environment import on_this_machine
-from flows.planning import planned_stages, source_of_stages
+from flows.planning import planned, source_of_stages
 from flows.pools import pool_runner
 from flows.run_names import alone
 from flows.run_pages import count_done, shown_plan
@@ -104,16 +104,18 @@ def tracked(config: ExperimentConfig, joined: RunContext | None, walk: Walk | No
     flow_run_id = flow_run.get_id()
     with alone(config.name):
         close_runs(tracking_uri(here.tracking.uri, here.output_dir), here.output_dir)
-        with roadmap_run(here, source, flow_run_id) as context, shown_plan(here, _plan_for_people(here, walk)):
+        with roadmap_run(here, source, flow_run_id) as context, shown_plan(here, _plan_for_people(here, walk, context)):
             yield context
 
 
-def _plan_for_people(config: ExperimentConfig, walk: Walk | None) -> list[PlannedStage]:
+def _plan_for_people(config: ExperimentConfig, walk: Walk | None, context: RunContext) -> list[PlannedStage]:
     """Of no use to the run itself, which meets whatever is wrong here where it can be tried again."""
     if walk is None:
         return []
     try:
-        return planned_stages(config, walk)
+        plan = planned(config, walk)
     except PolymlopsError as error:
         logger.warning("no plan can be shown: %s", error)
         return []
+    context.remember(plan.found)
+    return plan.stages

@@ -24,7 +24,7 @@ from tasks.policy import result_of, retrying
 @flow(name="novel-metrics", flow_run_name="{config.name}", persist_result=False)
 def novel_metrics(config: ExperimentConfig, context: RunContext | None = None) -> NovelResults:
     """Measure what is stored, sample nothing, and write the report; alone, or as part of a roadmap."""
-    stored = stored_results(config)
+    stored = stored_results(config, context)
     with tracked(config, context, lambda call, config: novel_stages(call, config, stored)) as run:
         artifacts = novel_stages(carried_out(run, config.execution), config, stored)
         log_results(run, "novel-metrics", artifacts.labelled(), artifacts.dataset)

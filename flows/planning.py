@@ -11,10 +11,10 @@ from flows.results import NovelArtifacts
 from flows.stored import named_results
 from polymlops.config.schema import ExperimentConfig
 from polymlops.tracking.fingerprint import folder_fingerprint
-from polymlops.tracking.plans import PlannedStage, plan_context
+from polymlops.tracking.plans import PlanContext, plan_context
 
 
-def planned_stages(config: ExperimentConfig, walk: Walk) -> list[PlannedStage]:
+def planned(config: ExperimentConfig, walk: Walk) -> PlanContext:
     """The stages that a walk asks for, each with whether the ledger has it; starts nothing and writes nothing.
 
     Raises:
@@ -22,7 +22,7 @@ def planned_stages(config: ExperimentConfig, walk: Walk) -> list[PlannedStage]:
     """
     context = plan_context(config)
     walk(Planned(context), config)
-    return context.stages
+    return context
 
 
 def all_stages(call: Call, config: ExperimentConfig) -> NovelArtifacts:

@@ -10,6 +10,7 @@ from polymlops.config.slices import grpo_arms
 from polymlops.errors import InputError
 from polymlops.refs import Reference
 from polymlops.tracking.plans import is_planned, plan_context
+from polymlops.tracking.stages import RunContext
 
 
 def named_results(call: Call, config: ExperimentConfig) -> StoredResults:
@@ -30,14 +31,16 @@ def named_results(call: Call, config: ExperimentConfig) -> StoredResults:
     return StoredResults(dataset=core.dataset, base=core.base, reward=reward, domains=domains)
 
 
-def stored_results(config: ExperimentConfig) -> StoredResults:
+def stored_results(config: ExperimentConfig, run: RunContext | None = None) -> StoredResults:
     """What the ledger has of them; an arm that lacks a seed is left out, and what is missing is said.
+
+    What the given run has just made or found is not looked up again.
 
     Raises:
         InputError: there is no data, base model or scored sample set to start from.
         TrackingError: the tracking store cannot be reached.
     """
-    named = named_results(Planned(plan_context(config)), config)
+    named = named_results(Planned(plan_context(config, run.seen if run else None)), config)
     kept, missing = {}, []
     for domain, sets in named.domains.items():
         lacking = [label for label in sets.scores if not _is_stored(sets.samples[label], sets.scores[label])]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from polymlops.tracking.stage import Stage
     from polymlops.tracking.stages import RunContext
 
-MOST_RUNS = 1000
 logger = logging.getLogger(__name__)
 
 
@@ -64,9 +63,7 @@ def spent_dollars(client: MlflowClient, experiment_id: str, parent_run_id: str, 
     Raises:
         TrackingError: the store cannot be reached.
     """
-    condition = f"tags.`{ledger.PARENT}` = '{parent_run_id}'"
-    runs = ledger.search(client, condition, [experiment_id], limit=MOST_RUNS)
-    return sum(prices.of_run(run) for run in runs if is_counted(run))
+    return sum(prices.of_run(run) for run in ledger.runs_below(client, experiment_id, parent_run_id) if is_counted(run))
 
 
 def is_counted(run: Run) -> bool:

@@ -26,6 +26,7 @@ NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
 MAX_VALUE, MAX_PARAMS, MAX_METRICS = 6000, 100, 1000
+MOST_RUNS = 1000  # that one search gives
 R = TypeVar("R", bound=Reference)
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,24 @@ def find_finished(
             continue
         return ref, run_seconds(run)
     return None
+
+
+def runs_below(client: MlflowClient, experiment_id: str, parent_run_id: str, condition: str = "") -> list[Run]:
+    """The runs under a roadmap's, newest first; those that meet a further condition."""
+    wanted = f"tags.`{PARENT}` = '{parent_run_id}'" + (f" and {condition}" if condition else "")
+    return search(client, wanted, [experiment_id], limit=MOST_RUNS)
+
+
+def read_runs(client: MlflowClient, run_ids: Iterable[str]) -> dict[str, Run]:
+    """Those of these runs that active experiments have, deleted ones included, by id."""
+    ids, experiments = list(run_ids), all_experiments(client)
+    found: dict[str, Run] = {}
+    for start in range(0, len(ids), MAX_PARAMS):
+        listed = ", ".join(f"'{run_id}'" for run_id in ids[start : start + MAX_PARAMS])
+        with tracked_errors("read runs"):
+            runs = client.search_runs(experiments, f"attributes.run_id IN ({listed})", ViewType.ALL)
+        found |= {run.info.run_id: run for run in runs}
+    return found
 
 
 def supersede(client: MlflowClient, key: str, by: str) -> None:

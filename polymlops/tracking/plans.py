@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +121,8 @@ def is_planned(reference: Reference) -> bool:
     return reference.run_id == PLANNED
 
 
-def plan_context(config: ExperimentConfig) -> PlanContext:
-    """Open the ledger for reading; nothing is created where there is none yet.
+def plan_context(config: ExperimentConfig, seen: Mapping[str, tuple[Reference, float]] | None = None) -> PlanContext:
+    """Open the ledger for reading; nothing is created where there is none yet. What was `seen` is not looked up again.
 
     Raises:
         TrackingError: the store cannot be reached.
@@ -138,4 +138,5 @@ def plan_context(config: ExperimentConfig) -> PlanContext:
     with tracked_errors(f"find the experiment {config.name}"):
         experiment = client.get_experiment_by_name(config.name)
         experiments = all_experiments(client)
-    return PlanContext(client, experiment.experiment_id if experiment else None, prices, experiments)
+    experiment_id = experiment.experiment_id if experiment else None
+    return PlanContext(client, experiment_id, prices, experiments, found=dict(seen or {}))

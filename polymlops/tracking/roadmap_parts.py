@@ -61,7 +61,8 @@ def read_roadmap(client: MlflowClient, named: str) -> Roadmap:
     phases = listed_phases(client, run.info.run_id)
     prices = Prices.of_params(run.data.params)
     ids = dict.fromkeys(ref.run_id for listing in phases.values() for ref in listing.values())
-    runs = tuple(_made_by(client, run_id, prices) for run_id in (run.info.run_id, *ids))
+    found = ledger.read_runs(client, [run.info.run_id, *ids])
+    runs = tuple(_made_by(run_id, found.get(run_id), prices) for run_id in (run.info.run_id, *ids))
     config = _config(client, run.info.run_id)
     return Roadmap(run.info.run_id, run.info.run_name or named, config, phases, runs)
 
@@ -126,10 +127,8 @@ def _config(client: MlflowClient, run_id: str) -> str:
         return Path(client.download_artifacts(run_id, "config.yaml", temporary)).read_text(encoding="utf-8")
 
 
-def _made_by(client: MlflowClient, run_id: str, prices: Prices) -> MadeBy:
-    try:
-        run = find_run(client, run_id, "gone")
-    except InputError:
+def _made_by(run_id: str, run: Run | None, prices: Prices) -> MadeBy:
+    if run is None:
         return MadeBy(run_id, "a run that is gone from the store", math.nan, math.nan)
     is_roadmap = ROADMAP_KEY in run.data.tags  # its time is that of its stages
     if is_roadmap or run.info.end_time is None:

@@ -150,13 +150,12 @@ def spent_by(config: ExperimentConfig, client: MlflowClient, experiment_id: str,
 
 
 def _log_cost(client: MlflowClient, context: RunContext, prices: Prices, wall: float, attempt: int) -> None:
-    condition = f"tags.`{ledger.PARENT}` = '{context.parent_run_id}'"
-    runs = ledger.search(client, condition, [context.experiment_id], limit=1000)
+    runs = ledger.runs_below(client, context.experiment_id, context.parent_run_id)
     counted = [run for run in runs if is_counted(run)]
     metrics = {
         "roadmap/wall_seconds": wall,
         "roadmap/stage_seconds": sum(ledger.run_seconds(run) for run in counted),
-        "roadmap/cost_dollars": spent_dollars(client, context.experiment_id, context.parent_run_id, prices),
+        "roadmap/cost_dollars": sum(prices.of_run(run) for run in counted),
     }
     ledger.log_metrics(client, context.parent_run_id, metrics, step=attempt)
 

@@ -7,13 +7,13 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from polymlops.config.execution import WorkersConfig
 from polymlops.errors import ArtifactError, PolymlopsError, StageError, TrackingError
@@ -21,7 +21,7 @@ from polymlops.records import Job, NoteLog, ProgressLog
 from polymlops.refs import DatasetRef, Reference
 from polymlops.tracking import ledger
 from polymlops.tracking.abandoned import held
-from polymlops.tracking.artifacts import adopt, materialise, publish
+from polymlops.tracking.artifacts import adopt, check_stored, materialise, publish
 from polymlops.tracking.budget import Budget, check_budget
 from polymlops.tracking.manifest import Manifest
 from polymlops.tracking.metric_log import MetricBuffer
@@ -44,11 +44,21 @@ class RunContext(BaseModel):
     flow_run_id: str | None = Field(None, description="Prefect's flow run that does the stages")
     budget: Budget | None = Field(None, description="of the roadmap; where it is none, nobody looks")
     workers: WorkersConfig = Field(WorkersConfig(), description="who does the shards of its stages")
+    _finished: dict[str, tuple[Reference, float]] = PrivateAttr(default_factory=dict)  # by key: seen in this process
 
     @property
     def cache(self) -> Path:
         """Verified copies of artifacts, by digest."""
         return self.output_dir / "cache"
+
+    @property
+    def seen(self) -> Mapping[str, tuple[Reference, float]]:
+        """What this process has found or made so far, by key, with the seconds that it took to make."""
+        return self._finished
+
+    def remember(self, finished: Mapping[str, tuple[Reference, float] | None]) -> None:
+        """Take over what somebody found in the ledger, by key: the artifacts are looked at again, the runs are not."""
+        self._finished.update({key: found for key, found in finished.items() if found is not None})
 
     def run(self, stage: Stage[R], attempt: Attempt = FIRST) -> Outcome[R]:
         """Return the stage's artifact from the ledger, or make it. One process of a machine at a time does a stage.
@@ -60,7 +70,7 @@ class RunContext(BaseModel):
             client = open_store(self.tracking_uri)
             key = stage.key()
             with locked(self.output_dir / "locks" / f"{key}.lock"):
-                found = _look_up(client, stage, key)
+                found = self._look_up(client, stage, key)
                 if found is not None:
                     logger.info("%s: cached", stage.title)
                     shutil.rmtree(self.output_dir / "work" / key, ignore_errors=True)  # of one killed after its end
@@ -69,6 +79,7 @@ class RunContext(BaseModel):
                 logger.info("%s: begins", stage.title)
                 outcome = _attempt(client, self, stage, key, attempt)
                 logger.info("%s: done in %.1f s", stage.title, outcome.seconds)
+                self.remember({key: (outcome.ref, outcome.seconds)})
                 return outcome
 
     def find(self, stage: Stage[R]) -> Outcome[R] | None:
@@ -78,7 +89,7 @@ class RunContext(BaseModel):
             PolymlopsError: the ledger cannot be read; a note on the error names the stage.
         """
         with _named(stage):
-            return _look_up(open_store(self.tracking_uri), stage, stage.key())
+            return self._look_up(open_store(self.tracking_uri), stage, stage.key())
 
     def export(self, ref: Reference, name: str) -> Path:
         """Copy an artifact's files to `results/name` in the output folder, where a person finds them.
@@ -99,10 +110,20 @@ class RunContext(BaseModel):
         """
         return _fetch(open_store(self.tracking_uri), ref, self.cache)
 
+    def _look_up(self, client: MlflowClient, stage: Stage[R], key: str) -> Outcome[R] | None:
+        found = self._remembered(client, stage, key) or ledger.find_finished(client, key, stage.result)
+        self.remember({key: found})
+        return None if found is None else Outcome(found[0], cached=True, seconds=found[1])
 
-def _look_up(client: MlflowClient, stage: Stage[R], key: str) -> Outcome[R] | None:
-    found = ledger.find_finished(client, key, stage.result)
-    return None if found is None else Outcome(found[0], cached=True, seconds=found[1])
+    def _remembered(self, client: MlflowClient, stage: Stage[R], key: str) -> tuple[R, float] | None:
+        ref, seconds = self._finished.pop(key, (None, 0.0))
+        if not isinstance(ref, stage.result):
+            return None
+        try:
+            check_stored(client, ref)
+        except ArtifactError:
+            return None  # the ledger says what is wrong with it
+        return ref, seconds
 
 
 def _attempt(client: MlflowClient, context: RunContext, stage: Stage[R], key: str, attempt: Attempt) -> Outcome[R]:

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import requests
@@ -18,8 +19,9 @@ from polymlops.errors import TrackingError
 from polymlops.tracking.addresses import database_file
 
 
+@cache
 def open_store(uri: str) -> MlflowClient:
-    """Connect to the store; the first process of all to use a SQLite file creates its tables, the others wait.
+    """Connect to the store, once in a process; the first of all to use a SQLite file makes its tables, the others wait.
 
     Raises:
         TrackingError: the store cannot be reached or has another schema.

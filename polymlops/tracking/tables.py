@@ -50,27 +50,26 @@ def record_rows(context: RunContext, report: ReportRef, rows: Sequence[TableRow]
     Raises:
         TrackingError: the store did not take it.
     """
-    client = open_store(context.tracking_uri)
+    client, recorded = open_store(context.tracking_uri), f"{REPORT}.{report.digest[:16]}"
+    runs = ledger.runs_below(client, context.experiment_id, context.parent_run_id, f"tags.{ledger.ROLE} = 'arm'")
+    by_arm = {run.data.tags[ARM]: run for run in reversed(runs)}
     for arm in dict.fromkeys(row.arm for row in rows):
-        _record_arm(client, context, arm, _metrics(row for row in rows if row.arm == arm), report)
+        run = by_arm.get(arm)
+        if run is None or recorded not in run.data.tags or run.info.status != "FINISHED":
+            run_id = run.info.run_id if run else _begin_arm(client, context, arm)
+            _record(client, run_id, _metrics(row for row in rows if row.arm == arm), {recorded: report.run_id})
 
 
-def _record_arm(
-    client: MlflowClient, context: RunContext, arm: str, metrics: Mapping[str, float], report: ReportRef
-) -> None:
-    condition = (
-        f"tags.`{ledger.PARENT}` = '{context.parent_run_id}' and tags.{ledger.ROLE} = 'arm' and tags.{ARM} = '{arm}'"
-    )
-    found = ledger.search(client, condition, [context.experiment_id], limit=1)
-    recorded = f"{REPORT}.{report.digest[:16]}"
-    if found and recorded in found[0].data.tags and found[0].info.status == "FINISHED":
-        return
+def _begin_arm(client: MlflowClient, context: RunContext, arm: str) -> str:
     tags = {ledger.PARENT: context.parent_run_id, ledger.RUN_NAME: arm, ARM: arm, ledger.ROLE: "arm"}
-    run_id = found[0].info.run_id if found else ledger.begin_run(client, context.experiment_id, tags, {ARM: arm})
+    return ledger.begin_run(client, context.experiment_id, tags, {ARM: arm})
+
+
+def _record(client: MlflowClient, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
     with tracked_errors(f"look at run {run_id}"):
         began_ms = client.get_run(run_id).info.start_time  # so that a call that was killed may be repeated
     ledger.log_metrics(client, run_id, metrics, at_ms=began_ms)
-    ledger.set_tags(client, run_id, {recorded: report.run_id})
+    ledger.set_tags(client, run_id, tags)
     ledger.end_run(client, run_id, "FINISHED")
 
 

@@ -12,6 +12,12 @@ from polymlops.errors import ArtifactError, StageError, TrainingError
 from polymlops.refs import ModelRef
 from polymlops.tracking import ledger
 from polymlops.tracking.stage import Stage
+from polymlops.tracking.stages import RunContext
+
+
+def _elsewhere(book) -> RunContext:
+    """The context as another process gets it."""
+    return RunContext.model_validate(book.context.model_dump())
 
 
 def test_second_run_is_found(book):
@@ -21,6 +27,28 @@ def test_second_run_is_found(book):
     assert again.cached
     assert again.ref == first.ref
     assert book.calls == ["train"]
+
+
+def test_another_process_finds_it(book):
+    first = book.context.run(book.stage())
+    assert _elsewhere(book).run(book.stage()).ref == first.ref
+    assert book.calls == ["train"]
+
+
+def test_what_a_process_has_seen_is_not_searched_for_again(book):
+    first = book.context.run(book.stage())
+    book.client.delete_run(first.ref.run_id)
+    assert book.context.run(book.stage()).ref == first.ref
+    assert not _elsewhere(book).run(book.stage()).cached
+
+
+def test_what_a_plan_has_found_is_not_searched_for_again(book):
+    first = book.context.run(book.stage())
+    book.client.delete_run(first.ref.run_id)
+    context, key = _elsewhere(book), book.stage().key()
+    context.remember({key: (first.ref, 1.5), "another": None})
+    again = context.run(book.stage())
+    assert (again.ref, again.seconds, again.cached) == (first.ref, 1.5, True)
 
 
 def test_finished_run_tells_what_it_was(book):

@@ -47,6 +47,25 @@ def test_damaged_artifact_is_to_run_and_not_marked(book):
     assert "invalid" not in book.run(ref.run_id).data.tags
 
 
+def test_an_older_whole_artifact_stands_in_for_a_damaged_newer_one(book):
+    first = book.context.run(book.stage()).ref
+    book.client.set_tag(first.run_id, "invalid", "for a moment")
+    (book.stored(first) / "manifest.json").rename(book.stored(first) / "aside")
+    second = book.context.run(book.stage()).ref
+    book.client.delete_tag(first.run_id, "invalid")
+    (book.stored(first) / "aside").rename(book.stored(first) / "manifest.json")
+    assert PlanContext(book.client, book.context.experiment_id, FREE).run(book.stage()).ref == second
+    (book.stored(second) / "manifest.json").unlink()
+    assert PlanContext(book.client, book.context.experiment_id, FREE).run(book.stage()).ref == first
+
+
+def test_what_another_experiment_has_is_found(book):
+    first = book.context.run(book.stage()).ref
+    other = book.client.create_experiment("other")
+    for experiment in (other, None):
+        assert PlanContext(book.client, experiment, FREE).run(book.stage()).ref == first
+
+
 def test_what_is_to_run_has_a_price_where_it_has_a_time(book):
     book.context.run(book.stage("train"))
     plan = PlanContext(book.client, book.context.experiment_id, Prices(gpu=0, cpu=3600))
