@@ -61,11 +61,12 @@ def services(config: ExperimentConfig) -> Iterator[Services]:
             yield Services(own_api=False)
         return
     with raise_first_error(), local_api(prefect_home(config.output_dir) / "server.log") as url:
-        from prefect.settings import PREFECT_API_URL, temporary_settings
+        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         from flows.settling import send_everything
 
-        with temporary_settings({PREFECT_API_URL: url}):
+        # No one listens for heartbeats there, and every flow waits a second for its own to end.
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             try:
                 yield Services(own_api=True)
             finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flows.calls import Call, Planned
 from flows.phases import core_stages, depth_stages, generalization_stages
 from flows.results import StoredResults, StoredSets
@@ -10,7 +12,9 @@ from polymlops.config.slices import grpo_arms
 from polymlops.errors import InputError
 from polymlops.refs import Reference
 from polymlops.tracking.plans import is_planned, plan_context
-from polymlops.tracking.stages import RunContext
+
+if TYPE_CHECKING:
+    from polymlops.tracking.stages import RunContext
 
 
 def named_results(call: Call, config: ExperimentConfig) -> StoredResults:

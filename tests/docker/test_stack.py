@@ -67,6 +67,16 @@ def test_a_worker_runs_the_smoke_roadmap(stack, finished, mlflow, monkeypatch):
 
 
 @pytest.mark.slow
+def test_links_on_prefects_pages_lead_to_where_people_find_mlflow(stack, web, prefect, finished):
+    pages = stack.environment("worker-cpu")["POLYMLOPS_PAGES_URL"]
+    found = web.post(f"{prefect}/artifacts/latest/filter", json={"limit": 200}, auth=OPERATOR).json()
+    links = re.findall(r"\]\((http[^)]*)\)", "\n".join(str(artifact["data"]) for artifact in found))
+    assert finished["state_type"] == "COMPLETED"
+    assert links
+    assert [link for link in links if not link.startswith(f"{pages}/")] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "'; --", "two\nlines", "../up", "x" * 10_000, ""])
 def test_a_name_that_is_no_slug_is_refused_before_a_run_is_made(web, prefect, finished, name):
     config = finished["parameters"]["config"] | {"name": name}
