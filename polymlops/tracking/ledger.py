@@ -26,7 +26,7 @@ NOTE = "note"  # prefix of what a stage says about itself
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
 MAX_RUN_NAME = 250  # characters of a column of MLflow's; SQLite takes more, Postgres does not
 MAX_VALUE, MAX_PARAMS, MAX_METRICS = 6000, 100, 1000
-MOST_RUNS = 1000  # that one search gives
+MOST_RUNS, MAX_IDS = 1000, 100  # that one search gives, and may name
 R = TypeVar("R", bound=Reference)
 logger = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def read_runs(client: MlflowClient, run_ids: Iterable[str]) -> dict[str, Run]:
     """Those of these runs that active experiments have, deleted ones included, by id."""
     ids, experiments = list(run_ids), all_experiments(client)
     found: dict[str, Run] = {}
-    for start in range(0, len(ids), MAX_PARAMS):
-        listed = ", ".join(f"'{run_id}'" for run_id in ids[start : start + MAX_PARAMS])
+    for start in range(0, len(ids), MAX_IDS):
+        listed = ", ".join(f"'{run_id}'" for run_id in ids[start : start + MAX_IDS])
         with tracked_errors("read runs"):
             runs = client.search_runs(experiments, f"attributes.run_id IN ({listed})", ViewType.ALL)
         found |= {run.info.run_id: run for run in runs}
