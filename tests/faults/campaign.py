@@ -31,6 +31,7 @@ PATIENCE_S = 1200.0  # for one step of a roadmap, where other work shares the co
 LONGEST_DELAY_S = 4.0
 STOP_S = 120.0  # promised within 30, on a machine that is not overloaded
 STOPPED = 130
+AT_WORK = (": begins", ": cached", ": waits for pool")  # what a run says once it has come to its stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Campaign:
         """The command runs and has come to its stages: after a blow it has to be started again first."""
         if self.flow is None or self.flow.process.poll() is not None:
             return self._is_done()
-        return ": begins" in self.flow.err or ": cached" in self.flow.err
+        return any(sign in self.flow.err for sign in AT_WORK)
 
     def _is_done(self) -> bool:
         return self.flow is not None and self.flow.process.poll() == 0

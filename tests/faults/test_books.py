@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import polars as pl
 import pytest
-from books import faults, local_book
+from books import different_files, faults, local_book
 from short import NAME, TRAINING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -39,3 +41,27 @@ def test_what_is_wrong_is_told(undisturbed, tmp_path, change, told):
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.executescript(change)
     assert any(told in line for line in faults(book, undisturbed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, []),
+        ({"cpu_seconds": 0.25}, []),
+        ({"passed": False}, ["score_programs a/0: scores.parquet differs"]),
+        ({"sample_id": 1}, [f"score_programs a/0: scores.parquet {what}" for what in ("repeats rows", "differs")]),
+    ],
+)
+def test_files_differ_where_more_than_the_clock_differs(changed, told):
+    rows = [{"prompt_id": "p", "sample_id": i, "passed": True, "cpu_seconds": 0.5} for i in range(2)]
+    other = [rows[0] | changed, rows[1]]
+    assert (
+        different_files("score_programs a/0", {"scores.parquet": _bytes(other)}, {"scores.parquet": _bytes(rows)})
+        == told
+    )
+
+
+def _bytes(rows):
+    file = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(file)
+    return file.getvalue()
