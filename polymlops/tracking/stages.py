@@ -60,6 +60,11 @@ class RunContext(BaseModel):
         """Take over what somebody found in the ledger, by key: the artifacts are looked at again, the runs are not."""
         self._finished.update({key: found for key, found in finished.items() if found is not None})
 
+    def forget(self, ref: Reference) -> None:
+        """Search for a result again: what was seen of it has proved damaged."""
+        for key in [key for key, (seen, _) in self._finished.items() if seen.run_id == ref.run_id]:
+            del self._finished[key]
+
     def run(self, stage: Stage[R], attempt: Attempt = FIRST) -> Outcome[R]:
         """Return the stage's artifact from the ledger, or make it. One process of a machine at a time does a stage.
 
@@ -108,7 +113,7 @@ class RunContext(BaseModel):
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        return _fetch(open_store(self.tracking_uri), ref, self.cache)
+        return _fetch(open_store(self.tracking_uri), ref, self)
 
     def _look_up(self, client: MlflowClient, stage: Stage[R], key: str) -> Outcome[R] | None:
         found = self._remembered(client, stage, key) or ledger.find_finished(client, key, stage.result)
@@ -156,7 +161,7 @@ def _work(
     """Fetch the inputs, do the work and publish what it left: where it is, and its manifest."""
     _log_datasets(client, run_id, stage)
     given = {**stage.inputs, **stage.parts}
-    paths = {role: _fetch(client, ref, context.cache) for role, ref in given.items()}
+    paths = {role: _fetch(client, ref, context) for role, ref in given.items()}
     log = MetricBuffer(client, run_id)
     output, scratch = _emptied(folder / "output"), _made(folder / "scratch")
     job = Job(output, scratch, log, _tagger(client, run_id), progress)
@@ -200,10 +205,11 @@ def dataset_input(name: str, ref: DatasetRef, context: str) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
-def _fetch(client: MlflowClient, ref: Reference, cache: Path) -> Path:
+def _fetch(client: MlflowClient, ref: Reference, context: RunContext) -> Path:
     try:
-        return materialise(client, ref, cache)
+        return materialise(client, ref, context.cache)
     except ArtifactError as error:
+        context.forget(ref)
         try:
             ledger.invalidate(client, ref.run_id, str(error))
         except TrackingError as second:  # a run that is not known cannot be marked; the first error is the one to show

@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import shutil
 import time
 
 import pytest
@@ -40,6 +41,18 @@ def test_what_a_process_has_seen_is_not_searched_for_again(book):
     book.client.delete_run(first.ref.run_id)
     assert book.context.run(book.stage()).ref == first.ref
     assert not _elsewhere(book).run(book.stage()).cached
+
+
+def test_what_has_proved_damaged_is_searched_for_again(book):
+    ref, other = book.context.run(book.stage()).ref, book.context.run(book.stage("base")).ref
+    (book.stored(ref) / "output" / "weights" / "a.bin").write_bytes(b"b" * 1000)
+    shutil.rmtree(book.context.cache)
+    with pytest.raises(ArtifactError, match=r"a\.bin"):
+        book.context.fetch(ref)
+    assert [seen for seen, _ in book.context.seen.values()] == [other]
+    again = book.context.run(book.stage())
+    assert not again.cached
+    assert again.ref.run_id != ref.run_id
 
 
 def test_what_a_plan_has_found_is_not_searched_for_again(book):
