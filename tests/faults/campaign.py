@@ -172,7 +172,8 @@ class Campaign:
         self.say(f"  exit {code} after {seconds:.1f} s")
         if code not in {STOPPED, 0} or seconds > STOP_S:
             self.wrong.append(f"SIGTERM: exit {code} after {seconds:.1f} s")
-        running = [run.name for run in self._runs() if run.status == "RUNNING"]
+        here = [run for run in self._runs() if run.key is None or not self.pools]  # a worker goes on with its stage
+        running = [run.name for run in here if run.status == "RUNNING"]
         if running:
             self.wrong.append(f"SIGTERM left {', '.join(running)} RUNNING")
 
